@@ -1,0 +1,229 @@
+"""What happened, in the past tense: the plain facts that probes emit and rules judge.
+
+An event holds no tensor, module or frame, so nothing outlives its step because of it and a rule can be tried on one that
+was written by hand.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import ClassVar, Literal
+
+from tensorcheck.modules import LoaderMeta, ModuleMeta
+from tensorcheck.sites import Site
+from tensorcheck.tensors import NamedTensor, TensorMeta
+
+
+class Instrument(StrEnum):
+    """What has to be on for an event to be seen."""
+
+    GUARD = "guard"
+    """Every step, at the model's root only."""
+    TRACE = "trace"
+    """The first steps, and again when something new is seen."""
+    CRASH = "crash"
+    """Nothing in advance: an exception's own traceback."""
+    EXPERIMENT = "experiment"
+    """A question put to a copy of the model."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that PyTorch did while a model was watched."""
+
+    instrument: ClassVar[Instrument] = Instrument.GUARD
+
+    step: int
+    """How many optimizer steps the model had taken before."""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchLoaded(Event):
+    """A DataLoader handed out a batch whose fields look like none before."""
+
+    fields: tuple[NamedTensor, ...]
+    loader: LoaderMeta
+    site: Site | None
+
+
+@dataclass(frozen=True, slots=True)
+class ForwardFinished(Event):
+    """The watched model returned, in a way (its mode, its tensors' metadata) not seen before."""
+
+    model: ModuleMeta
+    is_training: bool
+    is_grad_enabled: bool
+    inputs: tuple[NamedTensor, ...]
+    outputs: tuple[NamedTensor, ...]
+    trainable: int
+    """How many of its parameters require a gradient."""
+    site: Site | None
+    """The user's line that called it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModeSwitched(Event):
+    """The watched model was called in another mode than the time before."""
+
+    is_training: bool
+    site: Site | None
+
+
+@dataclass(frozen=True, slots=True)
+class LossComputed(Event):
+    """A loss of `torch.nn.functional` returned, with operands not seen before."""
+
+    function: str
+    """Its name there: `mse_loss`."""
+    input: TensorMeta
+    target: TensorMeta
+    output: TensorMeta
+    reduction: str
+    site: Site | None
+    sites: Mapping[str, Site] = field(default_factory=dict)
+    """Where the user's own line spells `input` and `target`."""
+
+
+@dataclass(frozen=True, slots=True)
+class BackwardFinished(Event):
+    """`backward` returned."""
+
+    site: Site | None
+
+
+@dataclass(frozen=True, slots=True)
+class GradientsZeroed(Event):
+    """`zero_grad` was called, on an optimizer of the model or on the model."""
+
+
+@dataclass(frozen=True, slots=True)
+class OptimizerSeen(Event):
+    """An optimizer that holds parameters of the model stepped for the first time, or with other parameters than before."""
+
+    kind: str
+    held: tuple[str, ...]
+    """The dotted paths of the model's parameters that it holds."""
+    held_frozen: tuple[str, ...]
+    """Those of them that do not require a gradient."""
+    forgotten: tuple[NamedTensor, ...]
+    """The model's parameters that have a gradient but are held by no optimizer that is alive."""
+    built: Site | None
+    """Where it was built, if that was while the model was watched."""
+    site: Site | None
+
+
+@dataclass(frozen=True, slots=True)
+class StepTaken(Event):
+    """An optimizer that holds parameters of the model stepped."""
+
+    kind: str
+    is_training: bool
+    """The mode in which the model was last called with gradients on."""
+    has_mode_layers: bool
+    """Whether the model has dropout or batch normalisation, which act differently in training and in evaluation."""
+    gradients_carried: bool
+    """Whether the gradients of the step before were still there when this step's were added."""
+    site: Site | None
+
+
+@dataclass(frozen=True, slots=True)
+class SchedulerStepped(Event):
+    """A learning-rate scheduler was stepped by the user, not by its own constructor."""
+
+    kind: str
+    site: Site | None
+
+
+@dataclass(frozen=True, slots=True)
+class ParametersFrozen(Event):
+    """`requires_grad_(False)` was called on the model or a part of it."""
+
+    module: str
+    """The dotted path of that part."""
+    frozen: int
+    total: int
+    """How many parameters the whole model has, and how many of them are frozen now."""
+    site: Site | None
+
+
+@dataclass(frozen=True, slots=True)
+class ModuleCalled(Event):
+    """A module of the watched model returned, in a traced step."""
+
+    instrument: ClassVar[Instrument] = Instrument.TRACE
+
+    module: ModuleMeta
+    inputs: tuple[NamedTensor, ...]
+    outputs: tuple[NamedTensor, ...]
+    is_grad_enabled: bool
+    site: Site | None
+
+
+@dataclass(frozen=True, slots=True)
+class GradientsArrived(Event):
+    """In a traced step, an optimizer was about to step: which of the parameters that want a gradient have one."""
+
+    instrument: ClassVar[Instrument] = Instrument.TRACE
+
+    reached: tuple[str, ...]
+    missed: tuple[str, ...]
+
+
+Stage = Literal["loader", "forward", "loss", "backward", "step", "elsewhere"]
+
+
+@dataclass(frozen=True, slots=True)
+class FailedCall:
+    """The call of a `torch.nn` layer or of a loss that raised."""
+
+    function: str
+    """A layer's class (`Linear`) or a loss's name in `torch.nn.functional` (`cross_entropy`)."""
+    arguments: tuple[NamedTensor, ...]
+    """What came in, by the names of its parameters: `input`, `target`, `weight`."""
+    sites: Mapping[str, Site] = field(default_factory=dict)
+    """Where the user's own line spells each of them, if that line calls the layer or the loss directly."""
+    module: ModuleMeta | None = None
+    """The layer; None for a loss."""
+
+    def argument(self, name: str) -> NamedTensor | None:
+        """What came in under this name.
+
+        >>> FailedCall("cross_entropy", arguments=()).argument("target") is None
+        True
+        """
+        return next((argument for argument in self.arguments if argument.name == name), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Crashed(Event):
+    """An exception left the model, a loss, `backward`, an optimizer or a DataLoader."""
+
+    instrument: ClassVar[Instrument] = Instrument.CRASH
+
+    stage: Stage
+    error: str
+    """The name of the exception's class."""
+    message: str
+    call: FailedCall | None
+    loss: NamedTensor | None
+    """What `backward` was called on, as its user wrote it; None in other stages."""
+    modules: tuple[ModuleMeta, ...]
+    """The modules that were running, outermost first."""
+    calls: tuple[ModuleCalled, ...]
+    """The modules of the same step that had already returned, where they were traced."""
+    trainable: int
+    """How many parameters of the model required a gradient."""
+    parameters: int
+    """How many it has."""
+    output_required_grad: bool | None
+    """Whether the model's last output in training required a gradient; None where there was none."""
+    site: Site | None
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeFailed(Event):
+    """Something of tensorcheck's own raised; it was caught and switched off for the run."""
+
+    part: str
+    """The probe or rule."""
+    traceback: str

@@ -1,0 +1,61 @@
+"""What is known of a module and its parameters, as plain data."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from tensorcheck.sites import Site
+from tensorcheck.tensors import NamedTensor
+
+
+@dataclass(frozen=True, slots=True)
+class ModuleMeta:
+    """One module of a watched model.
+
+    >>> head = ModuleMeta("head", "Linear", settings={"in_features": 784, "out_features": 10})
+    >>> print(head)
+    `head` (Linear)
+    """
+
+    path: str
+    """Dotted, from the watched model, which itself is the empty string."""
+    kind: str
+    """The name of its class."""
+    settings: Mapping[str, object] = field(default_factory=dict)
+    """The plain attributes it was configured with: numbers, booleans, strings and tuples of them."""
+    parameters: tuple[NamedTensor, ...] = ()
+    """Its own parameters and buffers, not those of its children, by their attribute names."""
+    is_builtin: bool = False
+    """Whether the class is one of `torch.nn` itself, so that its settings mean what PyTorch documents."""
+    definition: Site | None = None
+    """The line of its parent's class that made it, such as `self.head = nn.Linear(784, 10)`."""
+
+    @property
+    def title(self) -> str:
+        """The path in backquotes, or the class where it is the watched model itself.
+
+        >>> ModuleMeta("", "Digits").title
+        '`Digits`'
+        """
+        return f"`{self.path or self.kind}`"
+
+    def __str__(self) -> str:
+        return f"{self.title} ({self.kind})" if self.path else self.title
+
+
+@dataclass(frozen=True, slots=True)
+class LoaderMeta:
+    """How a DataLoader was built.
+
+    >>> LoaderMeta(batch_size=32, length=50, drop_last=False, workers=2, dataset="DigitsDataset").batch_size
+    32
+    """
+
+    batch_size: int | None
+    length: int | None
+    """Batches in an epoch; None where the dataset does not know."""
+    drop_last: bool
+    workers: int
+    dataset: str
+    """The name of the dataset's class."""
+    item_site: Site | None = None
+    """The expression that its `__getitem__` returns, where there is just one."""

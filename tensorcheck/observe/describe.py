@@ -1,0 +1,113 @@
+"""From tensors and modules to plain facts."""
+
+import dataclasses
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from torch import Tensor, nn
+
+from tensorcheck.modules import ModuleMeta
+from tensorcheck.sites import Site
+from tensorcheck.tensors import NamedTensor, TensorMeta
+
+_DEEPEST = 4
+_WIDEST = 64
+"""Structures beyond these are cut: a batch is described, not searched."""
+
+Signature = tuple[object, ...]
+
+
+def tensor_meta(tensor: Tensor) -> TensorMeta:
+    """A tensor's metadata; of a nested tensor, whose sizes differ within a dim, those sizes are -1."""
+    return TensorMeta(
+        shape=_shape(tensor),
+        dtype=str(tensor.dtype).removeprefix("torch."),
+        device=str(tensor.device),
+        requires_grad=tensor.requires_grad,
+        is_leaf=tensor.is_leaf,
+    )
+
+
+def _shape(tensor: Tensor) -> tuple[int, ...]:
+    if tensor.is_nested and tensor.layout is torch.strided:
+        return (tensor.size(0), *(-1 for _ in range(tensor.dim() - 1)))
+    return tuple(int(size) if isinstance(size, int) else -1 for size in tensor.shape)
+
+
+def named_tensors(value: Any, name: str) -> tuple[NamedTensor, ...]:  # noqa: ANN401 - whatever a batch is made of
+    """The tensors in a nested structure, each by the expression that reaches it from `name`."""
+    return tuple(NamedTensor(path, tensor_meta(tensor)) for path, tensor in _leaves(value, name, _DEEPEST))
+
+
+def tensors_in(value: Any) -> Iterator[Tensor]:  # noqa: ANN401 - whatever a model returns
+    """The tensors in a nested structure."""
+    return (tensor for _, tensor in _leaves(value, "", _DEEPEST))
+
+
+def _leaves(value: Any, name: str, depth: int) -> Iterator[tuple[str, Tensor]]:  # noqa: ANN401 - likewise
+    if isinstance(value, Tensor):
+        yield name, value
+    elif depth:
+        for path, child in _children(value, name):
+            yield from _leaves(child, path, depth - 1)
+
+
+def _children(value: Any, name: str) -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - likewise
+    if isinstance(value, Mapping):
+        yield from ((f"{name}[{_quoted(key)}]", value[key]) for key in list(value)[:_WIDEST])
+    elif isinstance(value, tuple) and hasattr(value, "_fields"):
+        yield from ((f"{name}.{field}", getattr(value, field)) for field in value._fields)
+    elif isinstance(value, list | tuple):
+        yield from ((f"{name}[{index}]", child) for index, child in enumerate(value[:_WIDEST]))
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = vars(value).items() if hasattr(value, "__dict__") else ()
+        yield from ((f"{name}.{field}", child) for field, child in list(fields)[:_WIDEST])
+
+
+def _quoted(key: object) -> str:
+    return f'"{key}"' if isinstance(key, str) else repr(key)
+
+
+def signature(value: Any, depth: int = _DEEPEST) -> Signature:  # noqa: ANN401 - likewise
+    """What makes two batches alike: rank, dtype, device and requires_grad of their tensors, not their sizes."""
+    if isinstance(value, Tensor):
+        return (value.dim(), value.dtype, value.device, value.requires_grad)
+    if type(value) in (tuple, list):
+        return tuple([signature(child, depth - 1) for child in value[:_WIDEST]]) if depth else ()
+    children = [(path, signature(child, depth - 1)) for path, child in _children(value, "")] if depth else []
+    return (type(value), *children)
+
+
+def module_meta(module: nn.Module, path: str, definition: Site | None = None) -> ModuleMeta:
+    """A module's class, settings and own parameters."""
+    kind = type(module)
+    own = [*module._parameters.items(), *module._buffers.items()]  # noqa: SLF001 - its own, and no property is run
+    return ModuleMeta(
+        path=path,
+        kind=kind.__name__,
+        settings={name: value for name, value in vars(module).items() if _is_setting(name, value)},
+        parameters=tuple(NamedTensor(name, tensor_meta(tensor)) for name, tensor in own if tensor is not None),
+        is_builtin=kind.__module__.startswith("torch.nn."),
+        definition=definition,
+    )
+
+
+def _is_setting(name: str, value: object) -> bool:
+    if name.startswith("_"):
+        return False
+    parts = value if isinstance(value, tuple) else (value,)
+    return all(isinstance(part, bool | int | float | str | None) for part in parts)
+
+
+def named_arguments(
+    function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> tuple[NamedTensor, ...]:
+    """The tensors that a method is called with, by the names of its parameters; `args` without its `self`."""
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    names = code.co_varnames[1 : code.co_argcount] if code is not None else ()
+    positional = {
+        names[index] if index < len(names) else f"args[{index - len(names)}]": value for index, value in enumerate(args)
+    }
+    values = {**positional, **kwargs}
+    return tuple(tensor for name, value in values.items() for tensor in named_tensors(value, name))

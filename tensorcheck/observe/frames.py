@@ -1,0 +1,167 @@
+"""Whose code a frame runs, and where in its source it stands."""
+
+import ast
+import functools
+import sys
+import sysconfig
+from collections.abc import Iterator, Sequence
+from enum import Enum, auto
+from pathlib import Path
+from types import CodeType, FrameType, TracebackType
+
+import executing
+import torch
+
+import tensorcheck
+from tensorcheck.sites import Site
+
+_TORCH = str(Path(torch.__file__).parent)
+_OURS = str(Path(tensorcheck.__file__).parent)
+_OUR_LOOP = str(Path(_OURS, "training"))
+"""The reference loop is read, copied and blamed like any user's code."""
+_LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
+
+
+class Owner(Enum):
+    """Who wrote a piece of code."""
+
+    USER = auto()
+    LIBRARY = auto()
+    """The standard library or an installed package."""
+    TORCH = auto()
+    OURS = auto()
+
+
+@functools.cache
+def owner_of(filename: str) -> Owner:
+    """Who wrote the code of this file."""
+    if filename.startswith(_OUR_LOOP):
+        return Owner.USER
+    if filename.startswith(_OURS) or filename.startswith("<tensorcheck"):
+        return Owner.OURS
+    if filename.startswith(_TORCH):
+        return Owner.TORCH
+    if filename.startswith((*_LIBRARIES, "<frozen", "<__array_function__", "<eval_with_key>")):
+        return Owner.LIBRARY
+    return Owner.USER
+
+
+def user_frame() -> FrameType | None:
+    """The innermost frame of the running stack that the user wrote; a library's where the user wrote none."""
+    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - the way to walk frames without making a list
+    of_library = None
+    while frame is not None:
+        owner = owner_of(frame.f_code.co_filename)
+        if owner is Owner.USER:
+            return frame
+        if owner is Owner.LIBRARY and of_library is None:
+            of_library = frame
+        frame = frame.f_back
+    return of_library
+
+
+def frames_of(traceback: TracebackType | None) -> Iterator[tuple[FrameType, int]]:
+    """The frames of a traceback, outermost first, each with its instruction's offset."""
+    while traceback is not None:
+        yield traceback.tb_frame, traceback.tb_lasti
+        traceback = traceback.tb_next
+
+
+class Sites:
+    """The places met in one session; found once, then known by code object and instruction.
+
+    The key is the code object's id, for hashing a code object hashes all of it; the value keeps it alive and so the id.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[int, int], tuple[CodeType, Site]] = {}
+
+    def here(self) -> Site | None:
+        """Where in the user's source the running stack stands."""
+        frame = user_frame()
+        return None if frame is None else self.at(frame.f_code, frame.f_lasti)
+
+    def at(self, code: CodeType, instruction: int) -> Site:
+        """The expression that this instruction belongs to."""
+        key = (id(code), instruction)
+        if key not in self._known:
+            self._known[key] = (code, _locate(code, instruction))
+        return self._known[key][1]
+
+
+def expression_at(code: CodeType, instruction: int) -> ast.expr | None:
+    """The syntax tree of the expression that this instruction belongs to, where the source is at hand."""
+    wanted = _position(code, instruction)
+    for node in ast.walk(_source(code.co_filename).tree or ast.Module([], [])):
+        if isinstance(node, ast.expr) and _span(node) == wanted:
+            return node
+    return None
+
+
+def spelled_arguments(code: CodeType, instruction: int, names: Sequence[str]) -> dict[str, Site]:
+    """How the call at this instruction spells its arguments, by the names of the parameters that they go to."""
+    node = expression_at(code, instruction)
+    if not isinstance(node, ast.Call) or any(isinstance(argument, ast.Starred) for argument in node.args):
+        return {}
+    spelled = dict(zip(names, node.args, strict=False)) | {word.arg: word.value for word in node.keywords if word.arg}
+    return {name: site_of_node(value, code.co_filename, code.co_qualname) for name, value in spelled.items()}
+
+
+def site_of_node(node: ast.expr | ast.stmt, filename: str, function: str) -> Site:
+    """The place of a piece of a syntax tree."""
+    return _site(filename, function, _span(node))
+
+
+_Span = tuple[int | None, int | None, int | None, int | None]
+
+
+def _locate(code: CodeType, instruction: int) -> Site:
+    return _site(code.co_filename, code.co_qualname, _position(code, instruction))
+
+
+def _position(code: CodeType, instruction: int) -> _Span:
+    positions = list(code.co_positions())
+    index = instruction // 2
+    return positions[index] if 0 <= index < len(positions) else (code.co_firstlineno, None, None, None)
+
+
+def _span(node: ast.expr | ast.stmt) -> _Span:
+    return node.lineno, node.end_lineno, node.col_offset, node.end_col_offset
+
+
+def _source(filename: str) -> executing.Source:
+    return executing.Source.for_filename(filename)
+
+
+def _site(filename: str, function: str, span: _Span) -> Site:
+    line, end_line, start, end = span
+    lines = _source(filename).lines
+    first = line or 0
+    source = lines[first - 1].rstrip("\n") if 0 < first <= len(lines) else ""
+    file = _shown(filename)
+    name = function.replace("<locals>.", "").removesuffix("<module>")
+    if start is None or end is None or not source:
+        return Site(file, first, code=source.strip(), source=source, function=name)
+    last = (end_line or first) - 1
+    begin = _characters(source, start)
+    if last == first - 1:
+        stop = _characters(source, end)
+        code = source[begin:stop]
+    else:
+        stop = len(source)
+        rest = (text.strip() for text in [*lines[first:last], lines[last].encode()[:end].decode(errors="replace")])
+        code = " ".join([source[begin:].strip(), *rest])
+    return Site(file, first, begin + 1, stop + 1, code=code, source=source, function=name)
+
+
+def _characters(text: str, offset: int) -> int:
+    """A column of a syntax tree counts UTF-8 bytes; a person counts characters."""
+    return len(text.encode()[:offset].decode(errors="replace"))
+
+
+def _shown(filename: str) -> str:
+    """Relative to the working directory where it lies below it."""
+    try:
+        return Path(filename).relative_to(Path.cwd()).as_posix()
+    except (ValueError, OSError):
+        return filename

@@ -1,0 +1,40 @@
+"""Freezing: `requires_grad_(False)` on the model or a part of it."""
+
+from contextlib import ExitStack
+from typing import Any, ClassVar
+
+from torch import nn
+
+from tensorcheck.events import Event, ParametersFrozen
+from tensorcheck.observe.patches import PATCHES
+from tensorcheck.observe.probe import Probe
+from tensorcheck.observe.subject import Subject
+
+
+class FreezeProbe(Probe):
+    """Hears `nn.Module.requires_grad_`. Setting `parameter.requires_grad` cannot be heard: it runs no Python."""
+
+    emits: ClassVar[frozenset[type[Event]]] = frozenset({ParametersFrozen})
+
+    def attach(self, handles: ExitStack) -> None:
+        """Patch `nn.Module.requires_grad_`."""
+        handles.enter_context(PATCHES.patch_attribute(nn.Module, "requires_grad_", self))
+
+    def returned(self, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:  # noqa: ANN401, ARG002
+        """Parameters were frozen or released."""
+        requires_grad = args[1] if len(args) > 1 else kwargs.get("requires_grad", True)
+        for subject in () if requires_grad else self.sink.subjects:
+            path = subject.path_of(args[0])
+            if path is not None:
+                self._frozen(subject, path)
+
+    def _frozen(self, subject: Subject, path: str) -> None:
+        total = sum(1 for _ in subject.parameters())
+        event = ParametersFrozen(
+            step=subject.step,
+            module=path,
+            frozen=total - subject.trainable(),
+            total=total,
+            site=self.sink.sites.here(),
+        )
+        self.sink.emit(event, subject)

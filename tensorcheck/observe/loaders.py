@@ -1,0 +1,62 @@
+"""DataLoaders: what they hand out."""
+
+from contextlib import ExitStack
+from typing import Any, ClassVar
+
+import torch
+from torch.utils.data import dataloader
+
+from tensorcheck.events import BatchLoaded, Event, Stage
+from tensorcheck.modules import LoaderMeta
+from tensorcheck.observe.describe import named_tensors, signature
+from tensorcheck.observe.patches import PATCHES
+from tensorcheck.observe.probe import Probe
+from tensorcheck.observe.sources import returned_site
+
+_ITERATOR = dataloader._BaseDataLoaderIter  # noqa: SLF001 - the base of both iterators, and the only place they share
+
+
+class LoaderProbe(Probe):
+    """Hears every batch of every DataLoader that is iterated on this session's threads."""
+
+    emits: ClassVar[frozenset[type[Event]]] = frozenset({BatchLoaded})
+    stage: ClassVar[Stage] = "loader"
+
+    def attach(self, handles: ExitStack) -> None:
+        """Patch the iterators' common base."""
+        handles.enter_context(PATCHES.patch_attribute(_ITERATOR, "__next__", self))
+
+    def raised(self, args: tuple[Any, ...], kwargs: dict[str, Any], error: BaseException) -> None:
+        """The end of an epoch is no failure."""
+        if not isinstance(error, StopIteration):
+            super().raised(args, kwargs, error)
+
+    def returned(self, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:  # noqa: ANN401, ARG002
+        """A batch is on its way to the user. The iterator knows its loader by the dataset alone."""
+        if not self.sink.hears_this_thread() or not self.sink.wants_dataset(args[0]._dataset):  # noqa: SLF001 - likewise
+            return
+        with torch._C.DisableTorchFunction():  # noqa: SLF001 - a user's mode must not see us read a dtype
+            key = ("batch", id(args[0]._dataset), signature(result))  # noqa: SLF001 - likewise
+            if not self.sink.is_known(key):
+                fields = named_tensors(result, "batch")
+                event = BatchLoaded(self.sink.step, fields, _iterator_meta(args[0]), self.sink.sites.here())
+                self.sink.emit(event, signature=key)
+
+
+def _iterator_meta(iterator: Any) -> LoaderMeta:  # noqa: ANN401 - a private class of torch
+    sampler = iterator._index_sampler  # noqa: SLF001 - the loader itself is out of reach from here
+    return LoaderMeta(
+        batch_size=getattr(sampler, "batch_size", None),
+        length=_length(iterator),
+        drop_last=bool(getattr(sampler, "drop_last", False)),
+        workers=iterator._num_workers,  # noqa: SLF001 - likewise
+        dataset=type(iterator._dataset).__name__,  # noqa: SLF001 - likewise
+        item_site=returned_site(type(iterator._dataset), "__getitem__"),  # noqa: SLF001 - likewise
+    )
+
+
+def _length(sized: Any) -> int | None:  # noqa: ANN401 - a loader or its iterator, whose dataset may have no length
+    try:
+        return len(sized)
+    except TypeError:
+        return None

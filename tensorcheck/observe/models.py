@@ -1,0 +1,98 @@
+"""The watched model's own calls: batch in, output out, and the mode it was in.
+
+`forward` and `__call__` are patched on the model's class and not hooked on the model itself: a hook lives in the module's
+own `__dict__`, so it would be pickled with the model by `torch.save`, copied into an EMA by `deepcopy`, and it is
+ignored by a model that was compiled before. Of the two, the outermost call of the two counts.
+"""
+
+from contextlib import ExitStack
+from typing import Any, ClassVar
+
+import torch
+from torch import nn
+
+from tensorcheck.events import Event, ForwardFinished, ModeSwitched, ModuleCalled, Stage
+from tensorcheck.modules import ModuleMeta
+from tensorcheck.observe.describe import named_arguments, named_tensors, signature, tensors_in
+from tensorcheck.observe.modules import ModuleCalls
+from tensorcheck.observe.patches import PATCHES
+from tensorcheck.observe.probe import Probe, Sink
+from tensorcheck.observe.subject import Subject
+
+
+class ModelProbe(Probe):
+    """Hears the calls of one watched model."""
+
+    emits: ClassVar[frozenset[type[Event]]] = frozenset({ForwardFinished, ModeSwitched, ModuleCalled})
+    stage: ClassVar[Stage] = "forward"
+
+    def __init__(self, sink: Sink, subject: Subject) -> None:
+        super().__init__(sink)
+        self._subject = subject
+        self._depth = 0
+        self._modules = ModuleCalls(sink, subject)
+
+    def attach(self, handles: ExitStack) -> None:
+        """Patch the model's class."""
+        cls = type(self._subject.model())
+        handles.enter_context(PATCHES.patch_attribute(cls, "__call__", self))
+        handles.enter_context(PATCHES.patch_attribute(cls, "forward", self))
+        handles.callback(self._modules.stop)
+
+    def before(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:  # noqa: ARG002
+        """The model is about to be called, or another instance of its class."""
+        if args[0] is not self._subject.model():
+            return
+        self.sink.adopt_this_thread()
+        self._depth += 1
+        if self._depth == 1 and self._modules.wants_this_call():
+            self._modules.start()
+
+    def raised(self, args: tuple[Any, ...], kwargs: dict[str, Any], error: BaseException) -> None:
+        """The model raised; its innermost call hears it first and explains it."""
+        if args[0] is self._subject.model():
+            self._leave()
+            super().raised(args, kwargs, error)
+
+    def returned(self, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:  # noqa: ANN401
+        """The model returned."""
+        model = args[0]
+        if model is self._subject.model() and self._leave():
+            with torch._C.DisableTorchFunction():  # noqa: SLF001 - a user's mode must not see us read a dtype
+                self._finished(model, args[1:], kwargs, result)
+
+    def _leave(self) -> bool:
+        self._depth -= 1
+        if self._depth == 0:
+            self._modules.stop()
+        return self._depth == 0
+
+    def _finished(self, model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:  # noqa: ANN401
+        subject, grad = self._subject, torch.is_grad_enabled()
+        key = (
+            id(subject),
+            model.training,
+            grad,
+            signature(args),
+            signature(kwargs) if kwargs else (),
+            signature(result),
+        )
+        if subject.last_mode is not model.training:
+            subject.last_mode = model.training
+            self.sink.emit(ModeSwitched(subject.step, model.training, self.sink.sites.here()), subject)
+        if grad:
+            subject.is_training = model.training
+            subject.output_required_grad = any(tensor.requires_grad for tensor in tensors_in(result))
+        if self.sink.is_known(key):
+            return
+        event = ForwardFinished(
+            step=subject.step,
+            model=ModuleMeta("", subject.kind),
+            is_training=model.training,
+            is_grad_enabled=grad,
+            inputs=named_arguments(type(model).forward, args, kwargs),
+            outputs=named_tensors(result, "output"),
+            trainable=subject.trainable(),
+            site=self.sink.sites.here(),
+        )
+        self.sink.emit(event, subject, signature=key)

@@ -1,0 +1,82 @@
+"""What a probe is: it turns something that PyTorch does into events."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Hashable, Sequence
+from contextlib import ExitStack
+from typing import Any, ClassVar, Protocol
+
+from torch.optim import Optimizer
+
+from tensorcheck.events import Event, Stage
+from tensorcheck.observe.frames import Sites
+from tensorcheck.observe.subject import Subject
+
+
+class Sink(Protocol):
+    """The session, as probes see it."""
+
+    @property
+    def sites(self) -> Sites:
+        """The places in the user's source met so far."""
+
+    @property
+    def subjects(self) -> Sequence[Subject]:
+        """The watched models."""
+
+    @property
+    def step(self) -> int:
+        """Optimizer steps taken so far."""
+
+    def wants_optimizer(self, optimizer: Optimizer) -> bool:
+        """Whether this optimizer is watched: each is, unless some were named."""
+
+    def wants_dataset(self, dataset: object) -> bool:
+        """Whether the loaders of this dataset are watched: each is, unless some were named."""
+
+    def hears_this_thread(self) -> bool:
+        """Whether what happens on the running thread belongs to this session."""
+
+    def adopt_this_thread(self) -> None:
+        """From now on, what happens on the running thread belongs to this session."""
+
+    def emit(self, event: Event, subject: Subject | None = None, *, signature: Hashable = None) -> None:
+        """Judge an event by the rules of one model, or of all; remember what was found under its signature."""
+
+    def is_known(self, signature: Hashable) -> bool:
+        """Whether an event of this signature was judged before; what was found then is counted once more."""
+
+    def crashed(self, stage: Stage, error: BaseException) -> None:
+        """Explain an exception that is on its way to the user, once."""
+
+    def fault(self, part: object, error: Exception) -> None:
+        """Switch off what raised for the rest of the run, and report it."""
+
+
+class Probe(ABC):
+    """Listens to one thing; `before`, `returned` and `raised` hear the calls that `attach` patched."""
+
+    emits: ClassVar[frozenset[type[Event]]]
+    stage: ClassVar[Stage] = "elsewhere"
+    """Where in a step an exception that it hears of was raised."""
+
+    def __init__(self, sink: Sink) -> None:
+        self.sink = sink
+
+    @abstractmethod
+    def attach(self, handles: ExitStack) -> None:
+        """Start to listen, until `handles` is closed."""
+
+    def before(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """A patched function is about to be called."""
+
+    def returned(self, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:  # noqa: ANN401
+        """A patched function returned."""
+
+    def raised(self, args: tuple[Any, ...], kwargs: dict[str, Any], error: BaseException) -> None:  # noqa: ARG002
+        """A patched function raised."""
+        if self.sink.hears_this_thread():
+            self.sink.crashed(self.stage, error)
+
+    def fault(self, error: Exception) -> None:
+        """One of the above raised."""
+        self.sink.fault(self, error)

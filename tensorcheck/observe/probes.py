@@ -1,0 +1,27 @@
+"""Which probes there are, and which of them a session needs."""
+
+from collections.abc import Iterator
+
+from tensorcheck.observe.backward import BackwardProbe
+from tensorcheck.observe.carried import CarriedGradients
+from tensorcheck.observe.freezing import FreezeProbe
+from tensorcheck.observe.loaders import LoaderProbe
+from tensorcheck.observe.losses import LOSSES, LossProbe
+from tensorcheck.observe.models import ModelProbe
+from tensorcheck.observe.optimizers import OptimizerProbe
+from tensorcheck.observe.probe import Probe, Sink
+from tensorcheck.observe.schedulers import SchedulerProbe
+
+
+def all_probes(sink: Sink) -> Iterator[Probe]:
+    """A fresh probe of each kind, and of those that watch one model or one function, one for each."""
+    carried = CarriedGradients()
+    yield OptimizerProbe(sink, carried)
+    yield BackwardProbe(sink, carried)
+    yield LoaderProbe(sink)
+    yield SchedulerProbe(sink)
+    yield FreezeProbe(sink)
+    for subject in sink.subjects:
+        yield ModelProbe(sink, subject)
+    for function in LOSSES:
+        yield LossProbe(sink, function)

@@ -1,0 +1,72 @@
+"""A model that is being watched: what its probes know of it."""
+
+import weakref
+from collections.abc import Iterator
+
+from torch import Tensor, nn
+
+from tensorcheck.events import ModuleCalled
+from tensorcheck.modules import ModuleMeta
+from tensorcheck.observe.describe import module_meta
+from tensorcheck.observe.sources import definition_site
+from tensorcheck.sites import Site
+
+_MODE_LAYERS = (nn.modules.dropout._DropoutNd, nn.modules.batchnorm._BatchNorm)  # noqa: SLF001 - the bases of them all
+
+
+class Subject:
+    """One watched model; holds it weakly, so that watching keeps nothing alive."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self.model = weakref.ref(model)
+        self.kind = type(model).__name__
+        self.step = 0
+        self.traced = 0
+        """How many steps were traced at least in part."""
+        self.is_training = model.training
+        """Its mode when it was last called with gradients on."""
+        self.last_mode: bool | None = None
+        self.output_required_grad: bool | None = None
+        self.calls: list[ModuleCalled] = []
+        """What its modules did in the running step, where it was traced."""
+        self._parameters: dict[int, tuple[weakref.ref[Tensor], str]] = {}
+        self._paths: dict[int, tuple[weakref.ref[nn.Module], str]] = {}
+        self.has_mode_layers = any(isinstance(module, _MODE_LAYERS) for module in model.modules())
+        self.read_names()
+
+    def read_names(self) -> None:
+        """Learn the dotted paths of parameters and modules as they are now."""
+        model = self.model()
+        if model is None:
+            return
+        parameters = model.named_parameters(remove_duplicate=True)
+        self._parameters = {id(tensor): (weakref.ref(tensor), name) for name, tensor in parameters}
+        self._paths = {id(module): (weakref.ref(module), path) for path, module in model.named_modules()}
+
+    def name_of(self, parameter: Tensor) -> str | None:
+        """The dotted path of one of its parameters; ids are reused at once, so the reference decides."""
+        known, name = self._parameters.get(id(parameter), (None, None))
+        return name if known is not None and known() is parameter else None
+
+    def path_of(self, module: nn.Module) -> str | None:
+        """The dotted path of one of its modules."""
+        known, path = self._paths.get(id(module), (None, None))
+        return path if known is not None and known() is module else None
+
+    def parameters(self) -> Iterator[tuple[str, Tensor]]:
+        """Its parameters with their dotted paths, each once."""
+        model = self.model()
+        return iter(()) if model is None else model.named_parameters(remove_duplicate=True)
+
+    def trainable(self) -> int:
+        """How many of its parameters require a gradient."""
+        return sum(tensor.requires_grad for _, tensor in self.parameters())
+
+    def meta_of(self, module: nn.Module) -> ModuleMeta:
+        """A module of it as plain facts."""
+        return module_meta(module, self.path_of(module) or "")
+
+    def definition_of(self, path: str) -> Site | None:
+        """The code that made the module at this path."""
+        model = self.model()
+        return None if model is None or not path else definition_site(model, path)

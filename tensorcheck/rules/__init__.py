@@ -1,0 +1,1 @@
+"""The rules, one mistake a file, in a folder for each category."""

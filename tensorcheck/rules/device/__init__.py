@@ -1,0 +1,1 @@
+"""Wrong devices: TCK3xx."""

@@ -1,0 +1,1 @@
+"""Wrong dtypes: TCK1xx."""

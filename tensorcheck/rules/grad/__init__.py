@@ -1,0 +1,1 @@
+"""Gradients that do not flow where their owner thinks: TCK4xx."""

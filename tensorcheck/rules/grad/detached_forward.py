@@ -1,0 +1,129 @@
+"""TCK401."""
+
+from collections.abc import Iterator, Sequence
+
+from tensorcheck.events import GradientsArrived, ModuleCalled
+from tensorcheck.findings import Finding, Severity
+from tensorcheck.rule import Rule
+from tensorcheck.tensors import NamedTensor
+from tensorcheck.wording import counted, listed, title
+
+_STEPS_TO_BE_SURE = 2
+
+
+class DetachedForward(Rule[ModuleCalled | GradientsArrived]):
+    """The forward pass cuts the graph between two layers, so that those before the cut never learn.
+
+    ## What it does
+    Follows the first steps layer by layer. Where a layer's output required a gradient, a later layer got a tensor of the
+    same shape that does not, and the parameters before it had no gradient when the optimizer stepped, the graph was cut
+    between the two: by `.detach()`, `.data`, `.item()`, `.numpy()`, `torch.tensor(...)` or the like.
+
+    ## Why it matters
+    Nothing raises: the layers behind the cut learn, so the loss falls, but not as far as it could. The parameters before
+    the cut stay as they were initialised.
+
+    ## Example
+    ```python
+    class Digits(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.features = nn.Linear(64, 32)
+            self.head = nn.Linear(32, 10)
+
+        def forward(self, images):
+            return self.head(self.features(images).detach())
+
+    model = Digits()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with tensorcheck.watch(model) as watch:
+        for _ in range(3):
+            optimizer.zero_grad()
+            model(torch.rand(8, 64)).square().mean().backward()
+            optimizer.step()
+    ```
+
+    ## Use instead
+    ```python
+    class Digits(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.features = nn.Linear(64, 32)
+            self.head = nn.Linear(32, 10)
+
+        def forward(self, images):
+            return self.head(self.features(images))
+
+    model = Digits()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with tensorcheck.watch(model) as watch:
+        for _ in range(3):
+            optimizer.zero_grad()
+            model(torch.rand(8, 64)).square().mean().backward()
+            optimizer.step()
+    ```
+
+    ## Limits
+    A graph that is cut on purpose is silent if the optimizer does not hold the parameters before the cut, or if they get
+    their gradient on another way. Two steps in a row must show the same.
+    """
+
+    code = "TCK401"
+    name = "detached-forward"
+    severity = Severity.WARNING
+    since = "0.1.0"
+
+    def __init__(self) -> None:
+        self._calls: list[ModuleCalled] = []
+        self._missed_before: frozenset[str] = frozenset()
+        self._steps = 0
+
+    def check(self, event: ModuleCalled | GradientsArrived) -> Iterator[Finding]:
+        """Collect the calls of a step; when its gradients are there, look for the cut."""
+        if isinstance(event, ModuleCalled):
+            self._calls.append(event)
+            return
+        calls, self._calls = self._calls, []
+        missed = frozenset(event.missed)
+        self._steps = self._steps + 1 if missed and missed == self._missed_before else 1
+        self._missed_before = missed
+        if missed and event.reached and self._steps >= _STEPS_TO_BE_SURE:
+            yield from self._cut(calls, missed)
+
+    def _cut(self, calls: Sequence[ModuleCalled], missed: frozenset[str]) -> Iterator[Finding]:
+        for index, call in enumerate(calls):
+            source = _source(call, calls[:index]) if call.is_grad_enabled else None
+            if source is None:
+                continue
+            before = {before.module.path for before in calls[:index] if before.is_grad_enabled}
+            lost = [name for name in sorted(missed) if name.rpartition(".")[0] in before]
+            if any(name.startswith(f"{source.module.path}.") for name in lost):
+                yield self._finding(call, source, lost)
+                return
+
+    def _finding(self, call: ModuleCalled, source: ModuleCalled, lost: Sequence[str]) -> Finding:
+        given = call.inputs[0].meta
+        return self.finding(
+            f"{counted(len(lost), 'parameter')} before {title(call.module)} got no gradient: the graph is cut",
+            label=f"{given.notation}, no grad",
+            expected=f"{given.notation} with grad    as `{source.module.path}` returned it",
+            got=f"{given.notation} without grad    as `{call.module.path}` got it",
+            site=call.site,
+            module=call.module.path,
+            notes=(f"never learns: {listed(lost)}",),
+        )
+
+
+def _source(call: ModuleCalled, before: Sequence[ModuleCalled]) -> ModuleCalled | None:
+    """The last layer whose output, but for its gradient, is what this one was given."""
+    inputs = [tensor for tensor in call.inputs if tensor.meta.is_floating_point]
+    if not inputs or any(tensor.meta.requires_grad for tensor in inputs):
+        return None
+    return next((other for other in reversed(before) if _is_same(other.outputs, inputs[0])), None)
+
+
+def _is_same(outputs: Sequence[NamedTensor], given: NamedTensor) -> bool:
+    return any(
+        output.meta.requires_grad and (output.meta.shape, output.meta.dtype) == (given.meta.shape, given.meta.dtype)
+        for output in outputs
+    )

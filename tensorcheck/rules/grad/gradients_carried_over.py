@@ -1,0 +1,68 @@
+"""TCK404."""
+
+from collections.abc import Iterator
+
+from tensorcheck.events import StepTaken
+from tensorcheck.findings import Finding, Severity
+from tensorcheck.rule import Rule
+
+_STEPS_TO_BE_SURE = 2
+
+
+class GradientsCarriedOver(Rule[StepTaken]):
+    """Gradients are not zeroed between steps, so each step repeats all the steps before it.
+
+    ## What it does
+    Finds optimizers that stepped, and then stepped again with gradients that were added to the old ones. No value is
+    read: a gradient that is the same tensor, unchanged since the step, and then grows in `backward`, was not zeroed.
+
+    ## Why it matters
+    PyTorch adds new gradients to those that are there. Without `zero_grad` every step moves along the sum of all
+    gradients since the start, which looks like a learning rate that grows until the loss explodes.
+
+    ## Example
+    ```python
+    model = nn.Linear(4, 2)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with tensorcheck.watch(model) as watch:
+        for _ in range(3):
+            model(torch.rand(16, 4)).square().mean().backward()
+            optimizer.step()
+    ```
+
+    ## Use instead
+    ```python
+    model = nn.Linear(4, 2)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with tensorcheck.watch(model) as watch:
+        for _ in range(3):
+            optimizer.zero_grad()
+            model(torch.rand(16, 4)).square().mean().backward()
+            optimizer.step()
+    ```
+
+    ## Limits
+    Gradient accumulation, where several `backward` calls come before one step, is not this. Two steps in a row must show
+    it.
+    """
+
+    code = "TCK404"
+    name = "gradients-carried-over"
+    severity = Severity.WARNING
+    since = "0.1.0"
+
+    def __init__(self) -> None:
+        self._in_a_row = 0
+
+    def check(self, event: StepTaken) -> Iterator[Finding]:
+        """Count the steps in a row that carried gradients over."""
+        self._in_a_row = self._in_a_row + 1 if event.gradients_carried else 0
+        if self._in_a_row >= _STEPS_TO_BE_SURE:
+            yield self.finding(
+                "gradients of earlier steps are still there at each step",
+                label="steps along a sum of gradients",
+                expected="gradients of this step alone",
+                got="gradients of this step added to those of the steps before",
+                site=event.site,
+                help="optimizer.zero_grad()    before each backward, or after each step",
+            )

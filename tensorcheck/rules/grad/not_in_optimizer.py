@@ -1,0 +1,76 @@
+"""TCK402."""
+
+from collections.abc import Iterator
+
+from tensorcheck.events import OptimizerSeen
+from tensorcheck.findings import Finding, Related, Severity
+from tensorcheck.rule import Rule
+from tensorcheck.wording import counted, listed
+
+
+class NotInOptimizer(Rule[OptimizerSeen]):
+    """Parameters receive gradients, but no optimizer holds them, so they never move.
+
+    ## What it does
+    When an optimizer steps for the first time, or with other parameters than before, looks for parameters of the model
+    that have a gradient and that no optimizer of the process holds.
+
+    ## Why it matters
+    The gradients are computed and thrown away. The usual causes are an optimizer that was built from one part of the
+    model, and layers that were added or replaced after it was built.
+
+    ## Example
+    ```python
+    model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+    optimizer = torch.optim.SGD(model[2].parameters(), lr=0.1)
+    with tensorcheck.watch(model) as watch:
+        model(torch.rand(16, 4)).square().mean().backward()
+        optimizer.step()
+    ```
+
+    ## Use instead
+    ```python
+    model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with tensorcheck.watch(model) as watch:
+        model(torch.rand(16, 4)).square().mean().backward()
+        optimizer.step()
+    ```
+
+    To train one part alone, freeze the rest, which saves its gradients too: `model[0].requires_grad_(False)`.
+
+    ## Limits
+    A loop that updates parameters by hand, without an optimizer, looks like this.
+    """
+
+    code = "TCK402"
+    name = "not-in-optimizer"
+    severity = Severity.WARNING
+    since = "0.1.0"
+
+    def check(self, event: OptimizerSeen) -> Iterator[Finding]:
+        """Report the forgotten parameters, all in one finding."""
+        if not event.forgotten:
+            return
+        names = [parameter.name for parameter in event.forgotten]
+        held = f"{event.kind} holds {counted(len(event.held), 'parameter')} of the model"
+        yield self.finding(
+            f"{counted(len(names), 'parameter')} with gradients in no optimizer",
+            label=f"moves {len(event.held)} of {len(event.held) + len(names)} parameters",
+            expected="every parameter that gets a gradient is in an optimizer, or frozen",
+            got=f"{held}, none holds {listed(names)}",
+            site=event.built or event.site,
+            related=(Related(event.site, "it steps here"),) if event.built and event.site else (),
+            module=_common_path(names),
+        )
+
+
+def _common_path(names: list[str]) -> str:
+    """The module that all of them are below."""
+    paths = [name.split(".")[:-1] for name in names]
+    common: list[str] = []
+    for parts in zip(*paths, strict=False):
+        if len(set(parts)) > 1:
+            break
+        common.append(parts[0])
+    return ".".join(common)

@@ -1,0 +1,1 @@
+"""Faults of tensorcheck itself: TCK0xx."""

@@ -1,0 +1,1 @@
+"""Loops that do the right things in the wrong order or mode: TCK5xx."""

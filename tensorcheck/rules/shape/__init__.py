@@ -1,0 +1,1 @@
+"""Wrong shapes: TCK2xx."""

@@ -1,0 +1,87 @@
+"""TCK202."""
+
+from collections.abc import Iterator
+
+from tensorcheck.contracts import target_form
+from tensorcheck.events import LossComputed
+from tensorcheck.findings import Finding, Severity
+from tensorcheck.rule import Rule
+
+Shape = tuple[int, ...]
+
+
+class LossBroadcast(Rule[LossComputed]):
+    """A loss compares every prediction with every target, because their shapes broadcast.
+
+    ## What it does
+    Finds losses that compare their operands one by one (`mse_loss`, `l1_loss`, `huber_loss`, ...) and were given shapes
+    that both have to grow to fit each other, such as `[32, 1]` and `[32]`, which meet as `[32, 32]`.
+
+    ## Why it matters
+    Nothing raises and the loss falls, but the model learns the mean of all targets: each prediction is compared with the
+    targets of all the other samples too.
+
+    ## Example
+    ```python
+    model = nn.Linear(4, 1)
+    prices = torch.rand(32)
+    with tensorcheck.watch(model) as watch:
+        predictions = model(torch.rand(32, 4))
+        nn.functional.l1_loss(predictions, prices).backward()
+    ```
+
+    ## Use instead
+    ```python
+    model = nn.Linear(4, 1)
+    prices = torch.rand(32)
+    with tensorcheck.watch(model) as watch:
+        predictions = model(torch.rand(32, 4))
+        nn.functional.l1_loss(predictions.squeeze(1), prices).backward()
+    ```
+
+    ## Limits
+    A loss written by hand, such as `((predictions - prices) ** 2).mean()`, is not seen. Where one operand alone grows,
+    as a single target for all samples does, it is taken to be meant.
+    """
+
+    code = "TCK202"
+    name = "loss-broadcast"
+    severity = Severity.ERROR
+    since = "0.1.0"
+
+    def check(self, event: LossComputed) -> Iterator[Finding]:
+        """Compare the shapes with the one that they broadcast to."""
+        given, target = event.input, event.target
+        met = _broadcast(given.shape, target.shape)
+        if target_form(event.function) != "like the input" or met is None or met in (given.shape, target.shape):
+            return
+        left, right = list(given.shape), list(target.shape)
+        yield self.finding(
+            f"`{event.function}` compares {left} with {right} as {'x'.join(map(str, met))}",
+            label=f"{given.notation} against {target.notation}",
+            expected=f"{target.dtype}[{', '.join(map(str, given.shape))}]    one target for each prediction",
+            got=f"{target.notation}    each prediction meets every target",
+            site=event.site,
+            help=_help(event),
+        )
+
+
+def _broadcast(left: Shape, right: Shape) -> Shape | None:
+    """The shape that two shapes meet in, or None where they do not fit."""
+    rank = max(len(left), len(right))
+    pairs = zip((1,) * (rank - len(left)) + left, (1,) * (rank - len(right)) + right, strict=True)
+    sizes = [(a if b == 1 else b, a == b or 1 in (a, b)) for a, b in pairs]
+    return tuple(size for size, _ in sizes) if all(fits for _, fits in sizes) else None
+
+
+def _help(event: LossComputed) -> str:
+    """Squeeze the operand that has one dim of size 1 too many."""
+    for name, more, fewer in (
+        ("input", event.input.shape, event.target.shape),
+        ("target", event.target.shape, event.input.shape),
+    ):
+        site = event.sites.get(name)
+        dims = [dim for dim, size in enumerate(more) if size == 1 and more[:dim] + more[dim + 1 :] == fewer]
+        if dims and site is not None and event.site is not None:
+            return event.site.code.replace(site.code, f"{site.code}.squeeze({dims[-1]})", 1)
+    return ""

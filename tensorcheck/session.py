@@ -1,0 +1,189 @@
+"""A session: joins what observes, what knows and what shows, for as long as something is watched."""
+
+import threading
+import traceback
+import weakref
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import ExitStack
+from typing import Any
+
+from torch import nn
+from torch.optim import Optimizer
+from torch.utils.data import DataLoader
+
+from tensorcheck.catalogue import all_rules
+from tensorcheck.events import Crashed, Event, ForwardFinished, ProbeFailed, Stage, StepTaken
+from tensorcheck.findings import Finding, Findings, Severity
+from tensorcheck.judge import Judge
+from tensorcheck.observe.crashes import crash_of
+from tensorcheck.observe.frames import Sites
+from tensorcheck.observe.modules import TRACED_STEPS
+from tensorcheck.observe.probe import Probe
+from tensorcheck.observe.probes import all_probes
+from tensorcheck.observe.subject import Subject
+from tensorcheck.record import Coverage, Skipped
+from tensorcheck.render.text import finding_text
+
+OnFinding = Callable[[Finding], object]
+
+
+class FindingError(RuntimeError):
+    """A finding as bad as `raise_on` asked for; `finding` is the finding itself."""
+
+    def __init__(self, finding: Finding) -> None:
+        super().__init__(finding_text(finding))
+        self.finding = finding
+
+
+class Session:
+    """Owns the probes, the rules and the findings; it is the sink that probes emit into."""
+
+    def __init__(
+        self,
+        models: Sequence[nn.Module],
+        *,
+        optimizers: Sequence[Optimizer] = (),
+        loaders: Sequence[DataLoader[Any]] = (),
+        on_finding: OnFinding,
+        raise_on: Severity | None = None,
+    ) -> None:
+        self.sites = Sites()
+        self.subjects = [Subject(model) for model in models]
+        self._judges = {subject: Judge(all_rules()) for subject in self.subjects or [None]}
+        self._findings = Findings()
+        self._unhandled: list[Finding] = []
+        """Found in an exception that may yet be handled: a script that goes on training had meant to catch it."""
+        self._known: dict[Hashable, tuple[str, ...]] = {}
+        self._skipped: dict[Skipped, None] = {}
+        self._seen: set[type[Event]] = set()
+        self._optimizers = weakref.WeakSet(optimizers)
+        self._loaders = weakref.WeakSet(loaders)
+        self._names_optimizers = bool(optimizers)
+        self._names_loaders = bool(loaders)
+        self._on_finding = on_finding
+        self._raise_on = raise_on
+        self._threads = {threading.get_ident()}
+        self._probes: dict[Probe, ExitStack] = {}
+
+    def open(self) -> None:
+        """Attach every probe that some rule needs; one that can't be attached is skipped, and coverage says so."""
+        wanted = {event for rule in all_rules() for event in rule.events}
+        for probe in all_probes(self):
+            if probe.emits & wanted:
+                self._probes[probe] = ExitStack()
+                try:
+                    probe.attach(self._probes[probe])
+                except Exception as error:  # noqa: BLE001 - an odd model is no reason to stop its training
+                    self.fault(probe, error)
+
+    def close(self) -> None:
+        """Leave nothing behind; may be called again."""
+        while self._probes:
+            _, handles = self._probes.popitem()
+            handles.close()
+
+    @property
+    def step(self) -> int:
+        """Optimizer steps taken so far."""
+        return max((subject.step for subject in self.subjects), default=0)
+
+    def findings(self) -> tuple[Finding, ...]:
+        """What was found so far."""
+        together = Findings()
+        for finding in (*self._findings, *self._unhandled):
+            together.adopt(finding)
+        return tuple(together)
+
+    def coverage(self) -> Coverage:
+        """What was seen so far, and what was not."""
+        return Coverage(
+            models=len(self.subjects),
+            steps=self.step,
+            traced=max((min(subject.traced, TRACED_STEPS) for subject in self.subjects), default=0),
+            skipped=(*self._skipped, *self._unseen()),
+        )
+
+    def _unseen(self) -> Iterator[Skipped]:
+        if self.subjects and ForwardFinished not in self._seen:
+            yield Skipped("forward", "no watched model returned from a call")
+        if self.subjects and not self.step:
+            yield Skipped("training", "no optimizer that holds a parameter of a watched model stepped")
+
+    def hears_this_thread(self) -> bool:
+        """Whether what happens on the running thread belongs to this session."""
+        return threading.get_ident() in self._threads
+
+    def wants_optimizer(self, optimizer: Optimizer) -> bool:
+        """Whether this optimizer is watched: each is, unless some were named."""
+        return not self._names_optimizers or optimizer in self._optimizers
+
+    def wants_dataset(self, dataset: object) -> bool:
+        """Whether the loaders of this dataset are watched: each is, unless some were named."""
+        return not self._names_loaders or any(loader.dataset is dataset for loader in self._loaders)
+
+    def adopt_this_thread(self) -> None:
+        """From now on, what happens on the running thread belongs to this session."""
+        self._threads.add(threading.get_ident())
+
+    def is_known(self, signature: Hashable) -> bool:
+        """Whether an event of this signature was judged before; what was found then is counted once more."""
+        fingerprints = self._known.get(signature)
+        for fingerprint in fingerprints or ():
+            self._findings.repeat(fingerprint, step=self.step)
+        return fingerprints is not None
+
+    def emit(self, event: Event, subject: Subject | None = None, *, signature: Hashable = None) -> None:
+        """Judge an event by the rules of one model, or of all; remember what was found under its signature."""
+        self._seen.add(type(event))
+        if isinstance(event, StepTaken) and self._unhandled:
+            self._forget_handled()
+        found = self._judged(event, subject)
+        if signature is not None:
+            self._known[signature] = tuple(found)
+        for finding in found.values():
+            if self._findings.add(finding, step=event.step):
+                self._announce(finding)
+
+    def _judged(self, event: Event, subject: Subject | None) -> dict[str, Finding]:
+        """What the rules say, each finding once even if the rules of several models make it."""
+        judges = [self._judges[subject]] if subject is not None else self._judges.values()
+        return {finding.fingerprint: finding for judge in judges for finding in judge.judge(event)}
+
+    def _announce(self, finding: Finding) -> None:
+        if finding.severity > Severity.INFO:
+            self._on_finding(finding)
+        if self._raise_on is not None and finding.severity >= self._raise_on:
+            raise FindingError(finding)
+
+    def crashed(self, stage: Stage, error: BaseException) -> None:
+        """Explain an exception that is on its way to the user, once; it stays the same object and gains a note."""
+        if not isinstance(error, Exception) or isinstance(error, FindingError) or self._is_explained(error):
+            return
+        try:
+            self._explain(crash_of(error, stage, self.subjects, self.sites), error)
+        except Exception as fault:  # noqa: BLE001 - the user's own exception is never replaced
+            self.fault("crash explanation", fault)
+
+    def _explain(self, crash: Crashed, error: Exception) -> None:
+        for finding in self._judged(crash, None).values():
+            self._unhandled.append(finding)
+            error.add_note(f"\n{finding_text(finding)}")
+
+    def _is_explained(self, error: Exception) -> bool:
+        notes = {f"\n{finding_text(finding)}" for finding in self._unhandled}
+        return any(note in notes for note in getattr(error, "__notes__", ()))
+
+    def _forget_handled(self) -> None:
+        for finding in self._unhandled:
+            self._skipped[Skipped(f"{finding.rule}: {finding.headline}", "the script handled the exception")] = None
+        self._unhandled.clear()
+
+    def fault(self, part: object, error: Exception) -> None:
+        """Switch off what raised for the rest of the run, and report it."""
+        if isinstance(error, FindingError):
+            raise error
+        name = part if isinstance(part, str) else type(part).__name__
+        if isinstance(part, Probe) and part in self._probes:
+            self._probes.pop(part).close()
+        self._skipped[Skipped(name, f"it raised {type(error).__name__}: {error}")] = None
+        self.emit(ProbeFailed(self.step, name, "".join(traceback.format_exception(error))))

@@ -1,0 +1,150 @@
+"""`tensorcheck.watch`: what people put around their loop."""
+
+import sys
+import weakref
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any, Literal
+
+from torch import nn
+from torch.optim import Optimizer
+from torch.utils.data import DataLoader
+
+import tensorcheck
+from tensorcheck.findings import Finding, Severity
+from tensorcheck.observe.environment import environment
+from tensorcheck.record import Record
+from tensorcheck.report import Report
+from tensorcheck.session import OnFinding, Session
+
+
+def watch(
+    *targets: nn.Module | DataLoader[Any],
+    optimizer: Optimizer | Sequence[Optimizer] = (),
+    loader: DataLoader[Any] | Sequence[DataLoader[Any]] = (),
+    on_finding: OnFinding | None = None,
+    raise_on: Literal["info", "warning", "error"] | None = None,
+) -> "Watch":
+    """Watch models, and what their training loop does with them, in place and until `close` or the end of a `with`.
+
+    Optimizers, schedulers, losses and DataLoaders are found by themselves; where the process has others that are not
+    to be watched, name those that are with `optimizer` and `loader`. An error or a warning is printed to stderr
+    when it is first found; `on_finding` is called with it instead. With `raise_on`, a finding at least that severe
+    raises `FindingError` where it was found. A mistake that raises an exception of its own is explained in a note on
+    that exception. After three steps the cost no longer depends on the size of the model.
+
+    >>> import torch
+    >>> model = torch.nn.Linear(4, 1)
+    >>> with watch(model) as watching:
+    ...     _ = model(torch.zeros(8, 4))
+    >>> watching.findings
+    ()
+    """
+    for target in targets:
+        _refuse_wrong_type(target)
+    if not targets:
+        msg = "watch() takes at least one nn.Module or DataLoader"
+        raise TypeError(msg)
+    models = [target for target in targets if isinstance(target, nn.Module)]
+    severity = None if raise_on is None else Severity(raise_on)
+    loaders = [loader] if isinstance(loader, DataLoader) else list(loader)
+    session = Session(
+        models,
+        optimizers=[optimizer] if isinstance(optimizer, Optimizer) else list(optimizer),
+        loaders=loaders + [target for target in targets if isinstance(target, DataLoader)],
+        on_finding=on_finding or _print,
+        raise_on=severity,
+    )
+    return Watch(session, targets)
+
+
+def _refuse_wrong_type(target: object) -> None:
+    if isinstance(target, nn.Module | DataLoader):
+        return
+    hint = ""
+    if isinstance(target, Optimizer):
+        hint = "; name it as optimizer=, or leave it out: optimizers are found by themselves"
+    elif isinstance(target, type) and issubclass(target, nn.Module):
+        hint = f"; make an instance first: watch({target.__name__}(...))"
+    msg = f"watch() takes nn.Modules and DataLoaders, not {type(target).__name__}{hint}"
+    raise TypeError(msg)
+
+
+def _print(finding: Finding) -> None:
+    from rich.console import Console  # noqa: PLC0415 - a healthy run never needs it
+
+    from tensorcheck.render.text import render_finding  # noqa: PLC0415 - likewise
+
+    Console(stderr=True, soft_wrap=True).print(render_finding(finding), end="\n\n")
+
+
+class Watch:
+    """A running session, and after `close` its result.
+
+    While it is open, this handle keeps the models alive; the session behind it, which goes on where the handle was
+    dropped, does not.
+
+    >>> import torch
+    >>> model = torch.nn.Linear(4, 1)
+    >>> watching = watch(model)
+    >>> watching(torch.zeros(8, 4)).shape
+    torch.Size([8, 1])
+    >>> watching.close()
+    """
+
+    def __init__(self, session: Session, targets: Sequence[nn.Module | DataLoader[Any]]) -> None:
+        self._session = session
+        self._targets = tuple(targets)
+        self._command = " ".join(sys.orig_argv[1:])
+        session.open()
+        for target in targets:
+            weakref.finalize(target, _close_when_unused, session).atexit = False
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What was found so far, in the order in which it was found."""
+        return self._session.findings()
+
+    @property
+    def report(self) -> Report:
+        """Everything known so far; print it, or `save` it as .txt, .json or .html."""
+        record = Record(
+            version=tensorcheck.__version__,
+            command=self._command,
+            environment=environment(),
+            findings=self._session.findings(),
+            coverage=self._session.coverage(),
+        )
+        return Report(record)
+
+    def close(self) -> None:
+        """Stop watching; may be called again. Findings and report stay."""
+        self._session.close()
+        self._targets = ()
+
+    def __enter__(self) -> "Watch":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None:
+            self._session.crashed("elsewhere", error)
+        self.close()
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - the model's own types
+        """Call the watched model."""
+        model = next((target for target in self._targets if isinstance(target, nn.Module)), None)
+        if model is None:
+            msg = "there is no watched model to call: the watch is closed, or only a DataLoader is watched"
+            raise TypeError(msg)
+        return model(*args, **kwargs)
+
+    def __repr__(self) -> str:
+        kinds = ", ".join(subject.kind for subject in self._session.subjects) or "DataLoaders"
+        return f"<tensorcheck.watch of {kinds}: {len(self.findings)} findings>"
+
+
+def _close_when_unused(session: Session) -> None:
+    if all(subject.model() is None for subject in session.subjects):
+        session.close()
