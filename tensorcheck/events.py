@@ -1,7 +1,7 @@
 """What happened, in the past tense: the plain facts that probes emit and rules judge.
 
-An event holds no tensor, module or frame, so nothing outlives its step because of it and a rule can be tried on one that
-was written by hand.
+An event holds no tensor, module or frame, so nothing outlives its step because of it and a rule can be tried on one
+that was written by hand.
 """
 
 from collections.abc import Mapping
@@ -98,7 +98,7 @@ class GradientsZeroed(Event):
 
 @dataclass(frozen=True, slots=True)
 class OptimizerSeen(Event):
-    """An optimizer that holds parameters of the model stepped for the first time, or with other parameters than before."""
+    """An optimizer with parameters of the model stepped for the first time, or with others than before."""
 
     kind: str
     held: tuple[str, ...]

@@ -1,7 +1,7 @@
 """What a rule is: one mistake, the events that show it, and the page that explains it.
 
-A rule's docstring is its documentation page, the text of `tensorcheck explain` and two of its tests, so its sections are
-fixed and `Page` reads them; anything else in a rule's docstring is refused when the class is made.
+A rule's docstring is its documentation page, the text of `tensorcheck explain` and two of its tests, so its sections
+are fixed and `Page` reads them; anything else in a rule's docstring is refused when the class is made.
 """
 
 import inspect
@@ -23,7 +23,7 @@ OPTIONAL_SECTIONS = ("Limits",)
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A rule's docstring, taken apart.
+    r"""A rule's docstring, taken apart.
 
     >>> page = Page.parse('''One line.
     ...
@@ -41,7 +41,7 @@ class Page:
     ... ```
     ... ''')
     >>> page.summary, page.example
-    ('One line.', 'x = 1\\n')
+    ('One line.', 'x = 1\n')
     """
 
     summary: str
@@ -74,8 +74,8 @@ def _code(sections: dict[str, str], title: str) -> str:
 class Rule(ABC, Generic[E_contra]):
     """One mistake, looked for in the events of its type argument.
 
-    A subclass says `class LossBroadcast(Rule[LossComputed])`, or `Rule[A | B]` for several. An instance serves one model in
-    one session, so counts over steps live on `self`.
+    A subclass says `class LossBroadcast(Rule[LossComputed])`, or `Rule[A | B]` for several. An instance serves one
+    model in one session, so counts over steps live on `self`.
     """
 
     code: ClassVar[str]

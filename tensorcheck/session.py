@@ -49,7 +49,8 @@ class Session:
     ) -> None:
         self.sites = Sites()
         self.subjects = [Subject(model) for model in models]
-        self._judges = {subject: Judge(all_rules()) for subject in self.subjects or [None]}
+        watched: list[Subject] | list[None] = self.subjects or [None]
+        self._judges = {subject: Judge(all_rules()) for subject in watched}
         self._findings = Findings()
         self._unhandled: list[Finding] = []
         """Found in an exception that may yet be handled: a script that goes on training had meant to catch it."""

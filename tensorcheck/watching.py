@@ -4,7 +4,7 @@ import sys
 import weakref
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from torch import nn
 from torch.optim import Optimizer
@@ -122,7 +122,7 @@ class Watch:
         self._session.close()
         self._targets = ()
 
-    def __enter__(self) -> "Watch":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

@@ -24,7 +24,7 @@ def title(module: ModuleMeta) -> str:
 
 
 def expectation(spec: str, module: ModuleMeta) -> str:
-    """What a layer wants and the line that made it so: `float[*, 784]    from self.head = nn.Linear(784, 10), m.py:9`."""
+    """What a layer wants and what made it so: `float[*, 784]    from self.head = nn.Linear(784, 10), m.py:9`."""
     made = module.definition
     return spec if made is None else f"{spec}    from {made.code}, {made.file}:{made.line}"
 

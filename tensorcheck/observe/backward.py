@@ -29,7 +29,7 @@ class BackwardProbe(Probe):
         """Gradients are about to be added."""
         self._carried.backward_started()
 
-    def returned(self, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:  # noqa: ANN401, ARG002
+    def returned(self, args: tuple[Any, ...], kwargs: dict[str, Any], result: object) -> None:  # noqa: ARG002
         """Gradients were added."""
         self._carried.backward_finished()
         if self.sink.hears_this_thread():

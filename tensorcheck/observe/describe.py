@@ -5,6 +5,7 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from tensorcheck.modules import ModuleMeta
@@ -14,6 +15,9 @@ from tensorcheck.tensors import NamedTensor, TensorMeta
 _DEEPEST = 4
 _WIDEST = 64
 """Structures beyond these are cut: a batch is described, not searched."""
+
+_PLAIN = (tuple, list)
+"""What is described by position alone; a subclass may have names for its fields."""
 
 Signature = tuple[object, ...]
 
@@ -35,17 +39,17 @@ def _shape(tensor: Tensor) -> tuple[int, ...]:
     return tuple(int(size) if isinstance(size, int) else -1 for size in tensor.shape)
 
 
-def named_tensors(value: Any, name: str) -> tuple[NamedTensor, ...]:  # noqa: ANN401 - whatever a batch is made of
+def named_tensors(value: object, name: str) -> tuple[NamedTensor, ...]:
     """The tensors in a nested structure, each by the expression that reaches it from `name`."""
     return tuple(NamedTensor(path, tensor_meta(tensor)) for path, tensor in _leaves(value, name, _DEEPEST))
 
 
-def tensors_in(value: Any) -> Iterator[Tensor]:  # noqa: ANN401 - whatever a model returns
+def tensors_in(value: object) -> Iterator[Tensor]:
     """The tensors in a nested structure."""
     return (tensor for _, tensor in _leaves(value, "", _DEEPEST))
 
 
-def _leaves(value: Any, name: str, depth: int) -> Iterator[tuple[str, Tensor]]:  # noqa: ANN401 - likewise
+def _leaves(value: object, name: str, depth: int) -> Iterator[tuple[str, Tensor]]:
     if isinstance(value, Tensor):
         yield name, value
     elif depth:
@@ -53,7 +57,7 @@ def _leaves(value: Any, name: str, depth: int) -> Iterator[tuple[str, Tensor]]: 
             yield from _leaves(child, path, depth - 1)
 
 
-def _children(value: Any, name: str) -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - likewise
+def _children(value: object, name: str) -> Iterator[tuple[str, object]]:
     if isinstance(value, Mapping):
         yield from ((f"{name}[{_quoted(key)}]", value[key]) for key in list(value)[:_WIDEST])
     elif isinstance(value, tuple) and hasattr(value, "_fields"):
@@ -69,11 +73,11 @@ def _quoted(key: object) -> str:
     return f'"{key}"' if isinstance(key, str) else repr(key)
 
 
-def signature(value: Any, depth: int = _DEEPEST) -> Signature:  # noqa: ANN401 - likewise
+def signature(value: object, depth: int = _DEEPEST) -> Signature:
     """What makes two batches alike: rank, dtype, device and requires_grad of their tensors, not their sizes."""
     if isinstance(value, Tensor):
         return (value.dim(), value.dtype, value.device, value.requires_grad)
-    if type(value) in (tuple, list):
+    if isinstance(value, tuple | list) and type(value) in _PLAIN:
         return tuple([signature(child, depth - 1) for child in value[:_WIDEST]]) if depth else ()
     children = [(path, signature(child, depth - 1)) for path, child in _children(value, "")] if depth else []
     return (type(value), *children)

@@ -37,7 +37,7 @@ def owner_of(filename: str) -> Owner:
     """Who wrote the code of this file."""
     if filename.startswith(_OUR_LOOP):
         return Owner.USER
-    if filename.startswith(_OURS) or filename.startswith("<tensorcheck"):
+    if filename.startswith((_OURS, "<tensorcheck")):
         return Owner.OURS
     if filename.startswith(_TORCH):
         return Owner.TORCH

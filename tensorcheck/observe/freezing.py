@@ -20,7 +20,7 @@ class FreezeProbe(Probe):
         """Patch `nn.Module.requires_grad_`."""
         handles.enter_context(PATCHES.patch_attribute(nn.Module, "requires_grad_", self))
 
-    def returned(self, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:  # noqa: ANN401, ARG002
+    def returned(self, args: tuple[Any, ...], kwargs: dict[str, Any], result: object) -> None:  # noqa: ARG002
         """Parameters were frozen or released."""
         requires_grad = args[1] if len(args) > 1 else kwargs.get("requires_grad", True)
         for subject in () if requires_grad else self.sink.subjects:

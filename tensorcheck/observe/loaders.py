@@ -31,12 +31,13 @@ class LoaderProbe(Probe):
         if not isinstance(error, StopIteration):
             super().raised(args, kwargs, error)
 
-    def returned(self, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:  # noqa: ANN401, ARG002
-        """A batch is on its way to the user. The iterator knows its loader by the dataset alone."""
-        if not self.sink.hears_this_thread() or not self.sink.wants_dataset(args[0]._dataset):  # noqa: SLF001 - likewise
+    def returned(self, args: tuple[Any, ...], kwargs: dict[str, Any], result: object) -> None:  # noqa: ARG002
+        """A batch is on its way to the user."""
+        dataset = args[0]._dataset  # noqa: SLF001 - the iterator knows its loader by the dataset alone
+        if not self.sink.hears_this_thread() or not self.sink.wants_dataset(dataset):
             return
         with torch._C.DisableTorchFunction():  # noqa: SLF001 - a user's mode must not see us read a dtype
-            key = ("batch", id(args[0]._dataset), signature(result))  # noqa: SLF001 - likewise
+            key = ("batch", id(dataset), signature(result))
             if not self.sink.is_known(key):
                 fields = named_tensors(result, "batch")
                 event = BatchLoaded(self.sink.step, fields, _iterator_meta(args[0]), self.sink.sites.here())

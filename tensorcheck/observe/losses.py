@@ -60,15 +60,15 @@ class LossProbe(Probe):
         self._depth -= 1
         super().raised(args, kwargs, error)
 
-    def returned(self, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:  # noqa: ANN401
+    def returned(self, args: tuple[Any, ...], kwargs: dict[str, Any], result: object) -> None:
         """The loss returned."""
         self._depth -= 1
         if self._depth or not self.sink.hears_this_thread() or TracingContext.try_get() is not None:
             return
-        operands = (_argument("input", 0, args, kwargs), _argument("target", 1, args, kwargs), result)
-        if all(isinstance(operand, Tensor) for operand in operands):
+        given, target = _argument("input", 0, args, kwargs), _argument("target", 1, args, kwargs)
+        if isinstance(given, Tensor) and isinstance(target, Tensor) and isinstance(result, Tensor):
             with torch._C.DisableTorchFunction():  # noqa: SLF001 - a user's mode must not see us read a dtype
-                self._computed(*operands, reduction=str(kwargs.get("reduction", "mean")))
+                self._computed(given, target, result, reduction=str(kwargs.get("reduction", "mean")))
 
     def _computed(self, given: Tensor, target: Tensor, output: Tensor, *, reduction: str) -> None:
         frame = user_frame()
@@ -89,5 +89,5 @@ class LossProbe(Probe):
         self.sink.emit(event, signature=key)
 
 
-def _argument(name: str, position: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401
+def _argument(name: str, position: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> object:
     return args[position] if position < len(args) else kwargs.get(name)

@@ -1,8 +1,8 @@
 """The watched model's own calls: batch in, output out, and the mode it was in.
 
-`forward` and `__call__` are patched on the model's class and not hooked on the model itself: a hook lives in the module's
-own `__dict__`, so it would be pickled with the model by `torch.save`, copied into an EMA by `deepcopy`, and it is
-ignored by a model that was compiled before. Of the two, the outermost call of the two counts.
+`forward` and `__call__` are patched on the model's class and not hooked on the model itself: a hook lives in the
+module's own `__dict__`, so it would be pickled with the model by `torch.save`, copied into an EMA by `deepcopy`, and
+it is ignored by a model that was compiled before. Of the two, the outermost call of the two counts.
 """
 
 from contextlib import ExitStack
@@ -54,9 +54,9 @@ class ModelProbe(Probe):
             self._leave()
             super().raised(args, kwargs, error)
 
-    def returned(self, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:  # noqa: ANN401
+    def returned(self, args: tuple[Any, ...], kwargs: dict[str, Any], result: object) -> None:
         """The model returned."""
-        model = args[0]
+        model: nn.Module = args[0]
         if model is self._subject.model() and self._leave():
             with torch._C.DisableTorchFunction():  # noqa: SLF001 - a user's mode must not see us read a dtype
                 self._finished(model, args[1:], kwargs, result)
@@ -67,7 +67,7 @@ class ModelProbe(Probe):
             self._modules.stop()
         return self._depth == 0
 
-    def _finished(self, model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:  # noqa: ANN401
+    def _finished(self, model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], result: object) -> None:
         subject, grad = self._subject, torch.is_grad_enabled()
         key = (
             id(subject),

@@ -12,7 +12,7 @@ from torch import nn
 
 from tensorcheck.events import ModuleCalled
 from tensorcheck.observe.describe import named_arguments, named_tensors
-from tensorcheck.observe.patches import PATCHES
+from tensorcheck.observe.patches import PATCHES, Listener
 from tensorcheck.observe.probe import Sink
 from tensorcheck.observe.subject import Subject
 
@@ -21,7 +21,7 @@ _CALLS_A_STEP = 2
 """A step that accumulates gradients over many batches is traced in the first of them."""
 
 
-class ModuleCalls:
+class ModuleCalls(Listener):
     """Records the calls of a model's modules while it is started."""
 
     def __init__(self, sink: Sink, subject: Subject) -> None:
@@ -58,20 +58,14 @@ class ModuleCalls:
         """Listen no more."""
         self._active.close()
 
-    def before(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """A module is about to be called."""
-
-    def raised(self, args: tuple[Any, ...], kwargs: dict[str, Any], error: BaseException) -> None:
-        """A module raised; the model's own probe hears of it too."""
-
-    def returned(self, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:  # noqa: ANN401
+    def returned(self, args: tuple[Any, ...], kwargs: dict[str, Any], result: object) -> None:
         """A module returned."""
         module = args[0]
         if self._subject.path_of(module):
             with torch._C.DisableTorchFunction():  # noqa: SLF001 - a user's mode must not see us read a dtype
                 self._record(module, args[1:], kwargs, result)
 
-    def _record(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:  # noqa: ANN401
+    def _record(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], result: object) -> None:
         event = ModuleCalled(
             step=self._subject.step,
             module=self._subject.meta_of(module),

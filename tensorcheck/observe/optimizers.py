@@ -37,7 +37,7 @@ class _Constructions(Listener):
         self._sink = sink
         self.places: weakref.WeakKeyDictionary[Optimizer, Site | None] = weakref.WeakKeyDictionary()
 
-    def returned(self, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:  # noqa: ANN401, ARG002
+    def returned(self, args: tuple[Any, ...], kwargs: dict[str, Any], result: object) -> None:  # noqa: ARG002
         """An optimizer was built."""
         self.places[args[0]] = self._sink.sites.here()
 
@@ -74,7 +74,7 @@ class OptimizerProbe(Probe):
         for subject in self._know(args[0]).subjects:
             self.sink.emit(GradientsZeroed(subject.step), subject)
 
-    def _about_to_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:  # noqa: ANN401, ARG002
+    def _about_to_step(self, optimizer: Optimizer, args: object, kwargs: object) -> None:  # noqa: ARG002
         try:
             known = self._know(optimizer)
             for subject in known.subjects:
@@ -91,7 +91,7 @@ class OptimizerProbe(Probe):
         if subject.step < TRACED_STEPS and subject.calls:
             self.sink.emit(_gradients_arrived(subject, optimizer), subject)
 
-    def _stepped(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:  # noqa: ANN401, ARG002
+    def _stepped(self, optimizer: Optimizer, args: object, kwargs: object) -> None:  # noqa: ARG002
         try:
             carried = self._carried.stepped(optimizer)
             for subject in self._know(optimizer).subjects:
@@ -145,8 +145,10 @@ def _optimizer_seen(subject: Subject, optimizer: Optimizer, *, built: Site | Non
 
 
 def _forgotten(subject: Subject, held: dict[str, Tensor]) -> tuple[NamedTensor, ...]:
-    """The parameters that have a gradient and that no optimizer holds; all that are alive are asked, for a model may
-    have several, and the others may not have stepped yet."""
+    """The parameters that have a gradient and that no optimizer holds.
+
+    All optimizers that are alive are asked, for a model may have several, and the others may not have stepped yet.
+    """
     missing = {name: tensor for name, tensor in subject.parameters() if name not in held and tensor.grad is not None}
     if not missing:
         return ()

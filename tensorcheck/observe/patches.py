@@ -1,13 +1,13 @@
 """The one process-wide table of what tensorcheck has patched, counted by reference.
 
-Sessions may start and close in any order, and several may want the same function, so a patch belongs to none of them: it
-stands as long as anyone listens. A patched function has one more frame between its caller and itself; two things make
-that frame disappear. A traceback loses it as the exception passes (`raise` without arguments keeps a traceback that was
-shortened in place), and its file name carries the mark by which `warnings` skips the frames of the import system, so a
-`stacklevel` still counts to the user's line.
+Sessions may start and close in any order, and several may want the same function, so a patch belongs to none of them:
+it stands as long as anyone listens. A patched function has one more frame between its caller and itself; two things
+make that frame disappear. A traceback loses it as the exception passes (`raise` without arguments keeps a traceback
+that was shortened in place), and its file name carries the mark by which `warnings` skips the frames of the import
+system, so a `stacklevel` still counts to the user's line.
 
-There are two ways to patch. `patch_attribute` replaces what an attribute of a class or a module holds. `patch_code` keeps
-the function object and replaces its code: the functions of `torch.nn.functional` are dispatched on by identity
+There are two ways to patch. `patch_attribute` replaces what an attribute of a class or a module holds. `patch_code`
+keeps the function object and replaces its code: the functions of `torch.nn.functional` are dispatched on by identity
 (`__torch_function__`) and are imported by name, so another object in their place would be noticed or missed.
 """
 
@@ -17,7 +17,7 @@ import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from types import CodeType, FunctionType, ModuleType
-from typing import Any, Protocol
+from typing import Any
 
 from torch.compiler import is_compiling
 
@@ -25,20 +25,21 @@ _FILE_NAME_THAT_WARNINGS_SKIP = "<tensorcheck, as invisible as importlib._bootst
 _PLACE_OF_TARGET = "the function to call, put here by _code_that_calls"
 
 
-class Listener(Protocol):
-    """What hears of each call of a patched function. None of the three may change an argument or the result."""
+class Listener:
+    """What hears of each call of a patched function; it must not change an argument or the result."""
 
     def before(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """The function is about to be called."""
 
-    def returned(self, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:  # noqa: ANN401 - anything
+    def returned(self, args: tuple[Any, ...], kwargs: dict[str, Any], result: object) -> None:
         """The function returned."""
 
     def raised(self, args: tuple[Any, ...], kwargs: dict[str, Any], error: BaseException) -> None:
         """The function raised."""
 
     def fault(self, error: Exception) -> None:
-        """One of the three above raised; what this raises reaches the user."""
+        """One of the three above raised; what this raises in turn reaches the user."""
+        raise error
 
 
 class _Patch:

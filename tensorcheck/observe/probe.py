@@ -9,6 +9,7 @@ from torch.optim import Optimizer
 
 from tensorcheck.events import Event, Stage
 from tensorcheck.observe.frames import Sites
+from tensorcheck.observe.patches import Listener
 from tensorcheck.observe.subject import Subject
 
 
@@ -52,8 +53,8 @@ class Sink(Protocol):
         """Switch off what raised for the rest of the run, and report it."""
 
 
-class Probe(ABC):
-    """Listens to one thing; `before`, `returned` and `raised` hear the calls that `attach` patched."""
+class Probe(Listener, ABC):
+    """Listens to one thing and emits events; a fault of its own switches it off."""
 
     emits: ClassVar[frozenset[type[Event]]]
     stage: ClassVar[Stage] = "elsewhere"
@@ -66,17 +67,11 @@ class Probe(ABC):
     def attach(self, handles: ExitStack) -> None:
         """Start to listen, until `handles` is closed."""
 
-    def before(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """A patched function is about to be called."""
-
-    def returned(self, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:  # noqa: ANN401
-        """A patched function returned."""
-
     def raised(self, args: tuple[Any, ...], kwargs: dict[str, Any], error: BaseException) -> None:  # noqa: ARG002
         """A patched function raised."""
         if self.sink.hears_this_thread():
             self.sink.crashed(self.stage, error)
 
     def fault(self, error: Exception) -> None:
-        """One of the above raised."""
+        """Hand it to the session."""
         self.sink.fault(self, error)

@@ -34,7 +34,7 @@ class SchedulerProbe(Probe):
         self._depth -= 1
         super().raised(args, kwargs, error)
 
-    def returned(self, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:  # noqa: ANN401, ARG002
+    def returned(self, args: tuple[Any, ...], kwargs: dict[str, Any], result: object) -> None:  # noqa: ARG002
         """A scheduler stepped."""
         self._depth -= 1
         scheduler = args[0]

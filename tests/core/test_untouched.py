@@ -180,21 +180,22 @@ def test_a_watched_model_is_pickled_and_copied_as_before() -> None:
 
 
 @pytest.mark.parametrize("is_compiled_first", [True, False])
-def test_compiled_models_compile_as_often_as_before(is_compiled_first: bool) -> None:  # noqa: FBT001
+def test_compiled_models_compile_as_often_as_before(is_compiled_first: bool) -> None:  # noqa: FBT001 - a parameter
     def frames(watching: Watching) -> tuple[int, Tensor]:
         torch._dynamo.reset()
         counter = CompileCounter()
         torch.manual_seed(0)
-        model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+        last = nn.Linear(8, 2)
+        model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), last)
         optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-        compiled = torch.compile(model, backend=counter) if is_compiled_first else model
+        compiled: Any = torch.compile(model, backend=counter) if is_compiled_first else model
         with watching(compiled):
             call = compiled if is_compiled_first else torch.compile(model, backend=counter)
             for _ in range(6):
                 optimizer.zero_grad()
                 functional.mse_loss(call(torch.rand(16, 4)), torch.rand(16, 2)).backward()
                 optimizer.step()
-        return counter.frame_count, model[0].weight.detach()
+        return counter.frame_count, last.weight.detach()
 
     bare, watched = frames(lambda _: nullcontext()), frames(tensorcheck.watch)
     assert bare[0] == watched[0]

@@ -15,8 +15,8 @@ class LossTargetDevice(Rule[Crashed]):
     Explains the exception that a loss raises when its target or its `weight` lives on another device than its input.
 
     ## Why it matters
-    The images were moved and the labels were forgotten, or the class weights were made before the device was chosen. The
-    message of PyTorch names devices but not which tensor is on which.
+    The images were moved and the labels were forgotten, or the class weights were made before the device was chosen.
+    The message of PyTorch names devices but not which tensor is on which.
 
     ## Example
     ```python

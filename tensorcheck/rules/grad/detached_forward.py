@@ -15,13 +15,13 @@ class DetachedForward(Rule[ModuleCalled | GradientsArrived]):
     """The forward pass cuts the graph between two layers, so that those before the cut never learn.
 
     ## What it does
-    Follows the first steps layer by layer. Where a layer's output required a gradient, a later layer got a tensor of the
-    same shape that does not, and the parameters before it had no gradient when the optimizer stepped, the graph was cut
-    between the two: by `.detach()`, `.data`, `.item()`, `.numpy()`, `torch.tensor(...)` or the like.
+    Follows the first steps layer by layer. Where a layer's output required a gradient, a later layer got a tensor of
+    the same shape that does not, and the parameters before it had no gradient when the optimizer stepped, the graph
+    was cut between the two: by `.detach()`, `.data`, `.item()`, `.numpy()`, `torch.tensor(...)` or the like.
 
     ## Why it matters
-    Nothing raises: the layers behind the cut learn, so the loss falls, but not as far as it could. The parameters before
-    the cut stay as they were initialised.
+    Nothing raises: the layers behind the cut learn, so the loss falls, but not as far as it could. The parameters
+    before the cut stay as they were initialised.
 
     ## Example
     ```python
@@ -64,8 +64,8 @@ class DetachedForward(Rule[ModuleCalled | GradientsArrived]):
     ```
 
     ## Limits
-    A graph that is cut on purpose is silent if the optimizer does not hold the parameters before the cut, or if they get
-    their gradient on another way. Two steps in a row must show the same.
+    A graph that is cut on purpose is silent if the optimizer does not hold the parameters before the cut, or if they
+    get their gradient on another way. Two steps in a row must show the same.
     """
 
     code = "TCK401"

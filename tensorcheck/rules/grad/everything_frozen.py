@@ -13,8 +13,8 @@ class EverythingFrozen(Rule[ParametersFrozen | OptimizerSeen | Crashed]):
 
     ## What it does
     Explains `element 0 of tensors does not require grad and does not have a grad_fn` where the reason is that no
-    parameter of the model requires a gradient, and finds optimizers that hold frozen parameters alone. Where the freezing
-    itself was seen, that line is the finding's place.
+    parameter of the model requires a gradient, and finds optimizers that hold frozen parameters alone. Where the
+    freezing itself was seen, that line is the finding's place.
 
     ## Why it matters
     Freezing a backbone and then adding or unfreezing a head is the usual order; a filter that matches too much, or a

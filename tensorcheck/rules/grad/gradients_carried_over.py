@@ -42,8 +42,8 @@ class GradientsCarriedOver(Rule[StepTaken]):
     ```
 
     ## Limits
-    Gradient accumulation, where several `backward` calls come before one step, is not this. Two steps in a row must show
-    it.
+    Gradient accumulation, where several `backward` calls come before one step, is not this. Two steps in a row must
+    show it.
     """
 
     code = "TCK404"

@@ -12,8 +12,9 @@ class LossWithoutGraph(Rule[Crashed]):
     """`backward` is called on a loss that no parameter leads to.
 
     ## What it does
-    Explains `element 0 of tensors does not require grad and does not have a grad_fn` where the model does have trainable
-    parameters: it says whether the model's own output had already lost its gradient, or the loss lost it afterwards.
+    Explains `element 0 of tensors does not require grad and does not have a grad_fn` where the model does have
+    trainable parameters: it says whether the model's own output had already lost its gradient, or the loss lost it
+    afterwards.
 
     ## Why it matters
     The exception is raised at `backward`, but the mistake is where the graph was cut: a forward pass under `no_grad`, a

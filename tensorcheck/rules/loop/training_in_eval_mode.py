@@ -15,8 +15,8 @@ class TrainingInEvalMode(Rule[ModeSwitched | StepTaken]):
     mode, and take further steps without `model.train()`.
 
     ## Why it matters
-    From the second epoch on, dropout is off and the running statistics of batch normalisation stand still. The loss looks
-    better than before, for the wrong reason.
+    From the second epoch on, dropout is off and the running statistics of batch normalisation stand still. The loss
+    looks better than before, for the wrong reason.
 
     ## Example
     ```python

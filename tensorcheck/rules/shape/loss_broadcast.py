@@ -18,8 +18,8 @@ class LossBroadcast(Rule[LossComputed]):
     that both have to grow to fit each other, such as `[32, 1]` and `[32]`, which meet as `[32, 32]`.
 
     ## Why it matters
-    Nothing raises and the loss falls, but the model learns the mean of all targets: each prediction is compared with the
-    targets of all the other samples too.
+    Nothing raises and the loss falls, but the model learns the mean of all targets: each prediction is compared with
+    the targets of all the other samples too.
 
     ## Example
     ```python
