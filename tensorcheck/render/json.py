@@ -1,0 +1,181 @@
+"""A record as JSON, for other tools, and back.
+
+`report.schema.json` beside this file describes the form for its readers; a test holds the two together. The source line
+and the function around a place are not part of the form, so a record that was read back shows places without their code
+frame.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from tensorcheck.findings import Finding, Related, Severity
+from tensorcheck.record import Coverage, Environment, Record, Skipped
+from tensorcheck.sites import Site
+
+SCHEMA_VERSION = 1
+
+Json = dict[str, Any]
+"""A JSON object; its values are what `json.loads` returns."""
+
+
+class ReportFormatError(ValueError):
+    """A file that should be a report is none, or is one of another version; the message says which."""
+
+
+def document(record: Record) -> str:
+    """The record as the text of a JSON file.
+
+    >>> document(Record(version="0.1.0")).splitlines()[1]
+    '  "schema_version": 1,'
+    """
+    return json.dumps(to_json(record), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def to_json(record: Record) -> Json:
+    """The record in the form of `report.schema.json`.
+
+    >>> to_json(Record(version="0.1.0"))["summary"]
+    {'error': 0, 'warning': 0, 'info': 0}
+    """
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "tensorcheck_version": record.version,
+        "command": record.command,
+        "environment": {
+            "torch": record.environment.torch,
+            "python": record.environment.python,
+            "devices": list(record.environment.devices),
+        },
+        "summary": {severity.value: count for severity, count in record.counts.items()},
+        "findings": [_finding(finding) for finding in record.findings],
+        "coverage": _coverage(record.coverage),
+    }
+
+
+def _finding(finding: Finding) -> Json:
+    return {
+        "rule": finding.rule,
+        "name": finding.name,
+        "category": finding.category.value,
+        "severity": finding.severity.value,
+        "headline": finding.headline,
+        "label": finding.label,
+        "expected": finding.expected,
+        "got": finding.got,
+        "path": list(finding.path),
+        "notes": list(finding.notes),
+        "help": finding.help,
+        "tried": "passed" if finding.tried else None,
+        "module": finding.module,
+        "location": _location(finding.site) if finding.site else None,
+        "related": [
+            {"file": place.site.file, "line": place.site.line, "note": place.note} for place in finding.related
+        ],
+        "fingerprint": finding.fingerprint,
+        "count": finding.count,
+        "first_step": finding.first_step,
+        "last_step": finding.last_step,
+        "rank": 0,
+    }
+
+
+def _location(site: Site) -> Json:
+    return {
+        "file": site.file,
+        "line": site.line,
+        "column": site.column,
+        "end_column": site.end_column,
+        "code": site.code,
+    }
+
+
+def _coverage(coverage: Coverage) -> Json:
+    return {
+        "models": coverage.models,
+        "steps": coverage.steps,
+        "traced": coverage.traced,
+        "experiments": list(coverage.experiments),
+        "skipped": [asdict(skipped) for skipped in coverage.skipped],
+        "cost": coverage.cost,
+    }
+
+
+def from_json(report: Mapping[str, Any]) -> Record:
+    """The record that a report was made from, as far as the form carries it.
+
+    A report of another `schema_version`, or something that is no report, is a `ReportFormatError`.
+
+    >>> from_json(to_json(Record(version="0.1.0"))).version
+    '0.1.0'
+    """
+    _refuse_other_versions(report)
+    try:
+        return Record(
+            version=report["tensorcheck_version"],
+            command=report["command"],
+            environment=_read_environment(report["environment"]),
+            findings=tuple(map(_read_finding, report["findings"])),
+            coverage=_read_coverage(report["coverage"]),
+        )
+    except KeyError as error:
+        msg = f"this is no tensorcheck report: {error.args[0]!r} is missing"
+        raise ReportFormatError(msg) from error
+    except (AttributeError, TypeError, ValueError) as error:
+        msg = f"this is no tensorcheck report: {error}"
+        raise ReportFormatError(msg) from error
+
+
+def _refuse_other_versions(report: Mapping[str, Any]) -> None:
+    version = report.get("schema_version") if isinstance(report, Mapping) else None
+    if version is None:
+        msg = "this is no tensorcheck report: it has no 'schema_version'"
+        raise ReportFormatError(msg)
+    if version != SCHEMA_VERSION:
+        msg = f"this report has schema_version {version!r}; this version of tensorcheck reads {SCHEMA_VERSION}"
+        raise ReportFormatError(msg)
+
+
+def _read_environment(environment: Json) -> Environment:
+    return Environment(environment["torch"], environment["python"], tuple(environment["devices"]))
+
+
+def _read_finding(finding: Json) -> Finding:
+    plain = (
+        "rule",
+        "name",
+        "headline",
+        "label",
+        "expected",
+        "got",
+        "help",
+        "module",
+        "count",
+        "first_step",
+        "last_step",
+    )
+    location = finding["location"]
+    return Finding(
+        **{key: finding[key] for key in plain},
+        severity=Severity(finding["severity"]),
+        site=None if location is None else Site(**{key: location[key] for key in _LOCATION_KEYS}),
+        related=tuple(Related(Site(place["file"], place["line"]), place["note"]) for place in finding["related"]),
+        notes=tuple(finding["notes"]),
+        path=tuple(finding["path"]),
+        tried=finding["tried"] == "passed",
+    )
+
+
+_LOCATION_KEYS = ("file", "line", "column", "end_column", "code")
+
+
+def _read_coverage(coverage: Json) -> Coverage:
+    return Coverage(
+        models=coverage["models"],
+        steps=coverage["steps"],
+        traced=coverage["traced"],
+        experiments=tuple(coverage["experiments"]),
+        skipped=tuple(Skipped(skipped["what"], skipped["why"]) for skipped in coverage["skipped"]),
+        cost=coverage["cost"],
+    )

@@ -1,0 +1,25 @@
+"""What every test can use: golden files."""
+
+from collections.abc import Callable
+
+import pytest
+
+Golden = Callable[[str, str], None]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-golden", action="store_true", help="write the golden files anew, to be read in the diff")
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Golden:
+    """`golden(name, text)`: the text is what the file of this name in the folder `golden` beside the test holds."""
+
+    def check(name: str, text: str) -> None:
+        file = request.path.parent / "golden" / name
+        if request.config.getoption("--update-golden"):
+            file.parent.mkdir(exist_ok=True)
+            file.write_bytes(text.encode())
+        assert text == file.read_bytes().decode(), f"{file} differs; --update-golden writes it anew"
+
+    return check
