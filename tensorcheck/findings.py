@@ -114,7 +114,8 @@ class Finding:
     def fingerprint(self) -> str:
         """What makes two findings the same one: rule, module path and code text, with no line numbers or sizes."""
         code = self.site.code if self.site else ""
-        return hashlib.sha256("\0".join((self.rule, self.module or "", code)).encode()).hexdigest()[:16]
+        text = "\0".join((self.rule, self.module or "", code))
+        return hashlib.sha256(text.encode(errors="backslashreplace")).hexdigest()[:16]
 
 
 class Findings:

@@ -48,14 +48,14 @@ class Session:
         raise_on: Severity | None = None,
     ) -> None:
         self.sites = Sites()
-        self.subjects = [Subject(model) for model in models]
+        self._skipped: dict[Skipped, None] = {}
+        self.subjects = [subject for model in models for subject in self._subject_of(model)]
         watched: list[Subject] | list[None] = self.subjects or [None]
         self._judges = {subject: Judge(all_rules()) for subject in watched}
         self._findings = Findings()
         self._unhandled: list[Finding] = []
         """Found in an exception that may yet be handled: a script that goes on training had meant to catch it."""
         self._known: dict[Hashable, tuple[str, ...]] = {}
-        self._skipped: dict[Skipped, None] = {}
         self._seen: set[type[Event]] = set()
         self._optimizers = weakref.WeakSet(optimizers)
         self._loaders = weakref.WeakSet(loaders)
@@ -63,8 +63,16 @@ class Session:
         self._names_loaders = bool(loaders)
         self._on_finding = on_finding
         self._raise_on = raise_on
+        self._asked_for: Exception | None = None
+        """What `raise_on` or the user's own `on_finding` raised: the one exception of ours that is let through."""
         self._threads = {threading.get_ident()}
         self._probes: dict[Probe, ExitStack] = {}
+
+    def _subject_of(self, model: nn.Module) -> Iterator[Subject]:
+        try:
+            yield Subject(model)
+        except Exception as error:  # noqa: BLE001 - an odd model is no reason to stop its training
+            self._skipped[Skipped(type(model).__name__, f"its parts can't be listed: {_words(error)}")] = None
 
     def open(self) -> None:
         """Attach every probe that some rule needs; one that can't be attached is skipped, and coverage says so."""
@@ -151,6 +159,13 @@ class Session:
         return {finding.fingerprint: finding for judge in judges for finding in judge.judge(event)}
 
     def _announce(self, finding: Finding) -> None:
+        try:
+            self._tell(finding)
+        except Exception as error:
+            self._asked_for = error
+            raise
+
+    def _tell(self, finding: Finding) -> None:
         if finding.severity > Severity.INFO:
             self._on_finding(finding)
         if self._raise_on is not None and finding.severity >= self._raise_on:
@@ -158,7 +173,7 @@ class Session:
 
     def crashed(self, stage: Stage, error: BaseException) -> None:
         """Explain an exception that is on its way to the user, once; it stays the same object and gains a note."""
-        if not isinstance(error, Exception) or isinstance(error, FindingError) or self._is_explained(error):
+        if not isinstance(error, Exception) or error is self._asked_for or self._is_explained(error):
             return
         try:
             self._explain(crash_of(error, stage, self.subjects, self.sites), error)
@@ -181,10 +196,14 @@ class Session:
 
     def fault(self, part: object, error: Exception) -> None:
         """Switch off what raised for the rest of the run, and report it."""
-        if isinstance(error, FindingError):
+        if error is self._asked_for:
             raise error
         name = part if isinstance(part, str) else type(part).__name__
         if isinstance(part, Probe) and part in self._probes:
             self._probes.pop(part).close()
-        self._skipped[Skipped(name, f"it raised {type(error).__name__}: {error}")] = None
+        self._skipped[Skipped(name, f"it raised {_words(error)}")] = None
         self.emit(ProbeFailed(self.step, name, "".join(traceback.format_exception(error))))
+
+
+def _words(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"

@@ -73,9 +73,12 @@ def _refuse_wrong_type(target: object) -> None:
 def _print(finding: Finding) -> None:
     from rich.console import Console  # noqa: PLC0415 - a healthy run never needs it
 
-    from tensorcheck.render.text import render_finding  # noqa: PLC0415 - likewise
+    from tensorcheck.render.text import WIDTH, render_finding  # noqa: PLC0415 - likewise
 
-    Console(stderr=True, soft_wrap=True).print(render_finding(finding), end="\n\n")
+    console = Console(stderr=True, soft_wrap=True)
+    console.print(
+        render_finding(finding, width=min(console.width, WIDTH) if console.is_terminal else WIDTH), end="\n\n"
+    )
 
 
 class Watch:

@@ -7,7 +7,9 @@ from tensorcheck.events import FailedCall, ModuleCalled
 from tensorcheck.modules import ModuleMeta
 from tensorcheck.tensors import NamedTensor, TensorMeta
 
-_ROOM = 36
+HEADLINE = 80
+"""Characters that a headline may have."""
+_ROOM = 30
 """Characters of a headline that a module's path may take, so that two numbers and a verb still fit beside it."""
 
 
@@ -15,12 +17,23 @@ def title(module: ModuleMeta) -> str:
     """A module's path in backquotes; of a long path, the end.
 
     >>> title(ModuleMeta("head", "Linear")), title(ModuleMeta("encoder.layers.11.attention.output.dense", "Linear"))
-    ('`head`', '`….layers.11.attention.output.dense`')
+    ('`head`', '`….11.attention.output.dense`')
     """
     name = module.path or module.kind
-    while len(name) > _ROOM and "." in name.removeprefix("…."):
-        name = "…." + name.removeprefix("….").partition(".")[2]
-    return f"`{name}`"
+    parts = name.split(".")
+    while len(name) > _ROOM and len(parts) > 1:
+        parts = parts[1:]
+        name = ".".join(["…", *parts])
+    return f"`{name if len(name) <= _ROOM else f'…{name[1 - _ROOM :]}'}`"
+
+
+def first_that_fits(*headlines: str) -> str:
+    """The first of several headlines, from the fullest to the shortest, that is no longer than a headline may be.
+
+    >>> first_that_fits("x" * 81, "`mse_loss` broadcasts")
+    '`mse_loss` broadcasts'
+    """
+    return next((headline for headline in headlines if len(headline) <= HEADLINE), headlines[-1])
 
 
 def expectation(spec: str, module: ModuleMeta) -> str:

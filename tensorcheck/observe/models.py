@@ -5,6 +5,7 @@ module's own `__dict__`, so it would be pickled with the model by `torch.save`, 
 it is ignored by a model that was compiled before. Of the two, the outermost call of the two counts.
 """
 
+import sys
 from contextlib import ExitStack
 from typing import Any, ClassVar
 
@@ -15,9 +16,28 @@ from tensorcheck.events import Event, ForwardFinished, ModeSwitched, ModuleCalle
 from tensorcheck.modules import ModuleMeta
 from tensorcheck.observe.describe import named_arguments, named_tensors, signature, tensors_in
 from tensorcheck.observe.modules import ModuleCalls
-from tensorcheck.observe.patches import PATCHES
+from tensorcheck.observe.patches import PATCHES, Listener
 from tensorcheck.observe.probe import Probe, Sink
 from tensorcheck.observe.subject import Subject
+
+
+class _Compilations(Listener):
+    """Hears `torch.compile`, whose results belong to a class that is not imported before."""
+
+    def __init__(self, probe: "ModelProbe", handles: ExitStack) -> None:
+        self._probe = probe
+        self._handles = handles
+        self._is_attached = False
+
+    def returned(self, args: tuple[Any, ...], kwargs: dict[str, Any], result: object) -> None:  # noqa: ARG002
+        """Something was compiled."""
+        if isinstance(result, nn.Module) and not self._is_attached:
+            self._is_attached = True
+            self._probe.attach_compiled(type(result), self._handles)
+
+    def fault(self, error: Exception) -> None:
+        """The compiled model is not heard."""
+        self._probe.fault(error)
 
 
 class ModelProbe(Probe):
@@ -37,29 +57,41 @@ class ModelProbe(Probe):
         cls = type(self._subject.model())
         handles.enter_context(PATCHES.patch_attribute(cls, "__call__", self))
         handles.enter_context(PATCHES.patch_attribute(cls, "forward", self))
+        handles.enter_context(PATCHES.patch_attribute(torch, "compile", _Compilations(self, handles)))
         handles.callback(self._modules.stop)
+        dynamo = sys.modules.get("torch._dynamo")
+        if dynamo is not None:
+            self.attach_compiled(dynamo.OptimizedModule, handles)
+
+    def attach_compiled(self, cls: type[nn.Module], handles: ExitStack) -> None:
+        """Hear the model through what `torch.compile` made of it, too."""
+        handles.enter_context(PATCHES.patch_attribute(cls, "__call__", self))
 
     def before(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:  # noqa: ARG002
         """The model is about to be called, or another instance of its class."""
-        if args[0] is not self._subject.model():
+        if not self._is_ours(args[0]):
             return
         self.sink.adopt_this_thread()
         self._depth += 1
-        if self._depth == 1 and self._modules.wants_this_call():
+        if self._depth == 1 and args[0] is self._subject.model() and self._modules.wants_this_call():
             self._modules.start()
 
     def raised(self, args: tuple[Any, ...], kwargs: dict[str, Any], error: BaseException) -> None:
         """The model raised; its innermost call hears it first and explains it."""
-        if args[0] is self._subject.model():
+        if self._is_ours(args[0]):
             self._leave()
             super().raised(args, kwargs, error)
 
     def returned(self, args: tuple[Any, ...], kwargs: dict[str, Any], result: object) -> None:
         """The model returned."""
         model: nn.Module = args[0]
-        if model is self._subject.model() and self._leave():
+        if self._is_ours(model) and self._leave():
             with torch._C.DisableTorchFunction():  # noqa: SLF001 - a user's mode must not see us read a dtype
                 self._finished(model, args[1:], kwargs, result)
+
+    def _is_ours(self, module: nn.Module) -> bool:
+        model = self._subject.model()
+        return module is model or module._modules.get("_orig_mod", self) is model  # noqa: SLF001 - runs no property
 
     def _leave(self) -> bool:
         self._depth -= 1

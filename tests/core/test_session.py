@@ -209,3 +209,12 @@ def test_explain_of_something_unknown_says_so() -> None:
     report = tensorcheck.explain(ValueError("nothing to do with tensors"))
     assert report.findings == ()
     assert [skipped.why for skipped in report.record.coverage.skipped] == ["no rule knows this exception"]
+
+
+def test_what_on_finding_raises_reaches_the_user() -> None:
+    def stop(finding: Finding) -> None:
+        raise LookupError(finding.rule)
+
+    model = nn.Linear(4, 1)
+    with pytest.raises(LookupError, match="TCK202"), tensorcheck.watch(model, on_finding=stop):
+        broadcast(model)

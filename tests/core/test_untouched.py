@@ -189,12 +189,15 @@ def test_compiled_models_compile_as_often_as_before(is_compiled_first: bool) -> 
         model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), last)
         optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
         compiled: Any = torch.compile(model, backend=counter) if is_compiled_first else model
-        with watching(compiled):
+        with watching(compiled) as watch:
             call = compiled if is_compiled_first else torch.compile(model, backend=counter)
             for _ in range(6):
                 optimizer.zero_grad()
                 functional.mse_loss(call(torch.rand(16, 4)), torch.rand(16, 2)).backward()
                 optimizer.step()
+        if isinstance(watch, tensorcheck.Watch):
+            assert watch.report.record.coverage.steps == 6
+            assert watch.report.record.coverage.skipped == (), "the calls are seen"
         return counter.frame_count, last.weight.detach()
 
     bare, watched = frames(lambda _: nullcontext()), frames(tensorcheck.watch)
