@@ -114,23 +114,27 @@ class OptimizerSeen(Event):
 
 @dataclass(frozen=True, slots=True)
 class StepTaken(Event):
-    """An optimizer that holds parameters of the model stepped."""
+    """An optimizer that holds parameters of the model stepped, in a way not seen before."""
 
     kind: str
     is_training: bool
     """The mode in which the model was last called with gradients on."""
     has_mode_layers: bool
     """Whether the model has dropout or batch normalisation, which act differently in training and in evaluation."""
-    gradients_carried: bool
-    """Whether the gradients of the step before were still there when this step's were added."""
+    gradients_carried: int
+    """How many steps in a row, this one included, added their gradients to those of the step before; 2 is many."""
+    backwards: int
+    """How many times `backward` had returned before."""
     site: Site | None
 
 
 @dataclass(frozen=True, slots=True)
 class SchedulerStepped(Event):
-    """A learning-rate scheduler was stepped by the user, not by its own constructor."""
+    """A learning-rate scheduler was stepped by the user, not by its own constructor, in a way not seen before."""
 
     kind: str
+    backwards: int
+    """How many times `backward` had returned before."""
     site: Site | None
 
 

@@ -57,6 +57,9 @@ class Session:
         """Found in an exception that may yet be handled: a script that goes on training had meant to catch it."""
         self._known: dict[Hashable, tuple[str, ...]] = {}
         self._seen: set[type[Event]] = set()
+        self._wanted = frozenset(event for rule in all_rules() for event in rule.events)
+        self.backwards = 0
+        """How many times `backward` has returned so far."""
         self._optimizers = weakref.WeakSet(optimizers)
         self._loaders = weakref.WeakSet(loaders)
         self._names_optimizers = bool(optimizers)
@@ -76,9 +79,8 @@ class Session:
 
     def open(self) -> None:
         """Attach every probe that some rule needs; one that can't be attached is skipped, and coverage says so."""
-        wanted = {event for rule in all_rules() for event in rule.events}
         for probe in all_probes(self):
-            if probe.emits & wanted:
+            if probe.emits & self._wanted:
                 self._probes[probe] = ExitStack()
                 try:
                     probe.attach(self._probes[probe])
@@ -122,6 +124,14 @@ class Session:
         """Whether what happens on the running thread belongs to this session."""
         return threading.get_ident() in self._threads
 
+    def count_backward(self) -> None:
+        """`backward` returned once more."""
+        self.backwards += 1
+
+    def wants(self, event: type[Event]) -> bool:
+        """Whether any rule subscribes to this class of event."""
+        return event in self._wanted
+
     def wants_optimizer(self, optimizer: Optimizer) -> bool:
         """Whether this optimizer is watched: each is, unless some were named."""
         return not self._names_optimizers or optimizer in self._optimizers
@@ -141,8 +151,11 @@ class Session:
             self._findings.repeat(fingerprint, step=self.step)
         return fingerprints is not None
 
-    def emit(self, event: Event, subject: Subject | None = None, *, signature: Hashable = None) -> None:
-        """Judge an event by the rules of one model, or of all; remember what was found under its signature."""
+    def emit(self, event: Event, subject: Subject | None = None, *, signature: Hashable = None) -> bool:
+        """Judge an event by the rules of one model, or of all; True if something was found.
+
+        What was found is remembered under the signature.
+        """
         self._seen.add(type(event))
         if isinstance(event, StepTaken) and self._unhandled:
             self._forget_handled()
@@ -152,6 +165,7 @@ class Session:
         for finding in found.values():
             if self._findings.add(finding, step=event.step):
                 self._announce(finding)
+        return bool(found)
 
     def _judged(self, event: Event, subject: Subject | None) -> dict[str, Finding]:
         """What the rules say, each finding once even if the rules of several models make it."""

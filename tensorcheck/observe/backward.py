@@ -5,21 +5,21 @@ from typing import Any, ClassVar
 
 import torch
 
-from tensorcheck.events import BackwardFinished, Event, Stage
-from tensorcheck.observe.carried import CarriedGradients
+from tensorcheck.events import BackwardFinished, Crashed, Event, Stage, StepTaken
+from tensorcheck.observe.followed import FollowedOptimizers
 from tensorcheck.observe.patches import PATCHES
 from tensorcheck.observe.probe import Probe, Sink
 
 
 class BackwardProbe(Probe):
-    """Hears `backward`, and whether it added to gradients of the step before."""
+    """Hears `backward`, counts it, and tells those who follow gradients."""
 
-    emits: ClassVar[frozenset[type[Event]]] = frozenset({BackwardFinished})
+    emits: ClassVar[frozenset[type[Event]]] = frozenset({BackwardFinished, StepTaken, Crashed})
     stage: ClassVar[Stage] = "backward"
 
-    def __init__(self, sink: Sink, carried: CarriedGradients) -> None:
+    def __init__(self, sink: Sink, optimizers: FollowedOptimizers) -> None:
         super().__init__(sink)
-        self._carried = carried
+        self._optimizers = optimizers
 
     def attach(self, handles: ExitStack) -> None:
         """Patch `torch.autograd.backward`."""
@@ -27,10 +27,14 @@ class BackwardProbe(Probe):
 
     def before(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:  # noqa: ARG002
         """Gradients are about to be added."""
-        self._carried.backward_started()
+        for followed in self._optimizers:
+            followed.carried.backward_started()
 
     def returned(self, args: tuple[Any, ...], kwargs: dict[str, Any], result: object) -> None:  # noqa: ARG002
         """Gradients were added."""
-        self._carried.backward_finished()
+        for followed in self._optimizers:
+            followed.carried.backward_finished()
         if self.sink.hears_this_thread():
-            self.sink.emit(BackwardFinished(self.sink.step, self.sink.sites.here()))
+            self.sink.count_backward()
+            if self.sink.wants(BackwardFinished):
+                self.sink.emit(BackwardFinished(self.sink.step, self.sink.sites.here()))

@@ -5,63 +5,58 @@ the same tensor at the same version as when the optimizer had stepped was not ze
 """
 
 import weakref
-from dataclasses import dataclass
-from typing import TypeAlias
 
 from torch import Tensor
 from torch.optim import Optimizer
 
 
-@dataclass(slots=True)
-class _Watched:
-    """One parameter's gradient stands for its optimizer's."""
+class CarriedGradient:
+    """Follows one gradient, which stands for all of its optimizer's, from a step to the next."""
 
-    parameter: weakref.ref[Tensor]
-    gradient: weakref.ref[Tensor]
-    version: int
-    is_untouched: bool = False
-    is_carried: bool = False
-
-
-_ByOptimizer: TypeAlias = "weakref.WeakKeyDictionary[Optimizer, _Watched]"
-
-
-class CarriedGradients:
-    """Follows one gradient of each optimizer from its step to its next."""
+    __slots__ = ("_gradient", "_is_carried", "_is_untouched", "_parameter", "_version", "in_a_row")
 
     def __init__(self) -> None:
-        self._watched: _ByOptimizer = weakref.WeakKeyDictionary()
+        self._parameter: weakref.ref[Tensor] | None = None
+        self._gradient: weakref.ref[Tensor] | None = None
+        self._version = 0
+        self._is_untouched = False
+        self._is_carried = False
+        self.in_a_row = 0
+        """How many steps, up to the last, were taken with gradients that were added to older ones."""
 
-    def stepped(self, optimizer: Optimizer) -> bool:
-        """An optimizer stepped: whether this step's gradients were added to the last step's."""
-        last = self._watched.pop(optimizer, None)
+    def stepped(self, optimizer: Optimizer) -> None:
+        """The optimizer stepped."""
+        self.in_a_row = self.in_a_row + 1 if self._is_carried else 0
+        self.zeroed()
         for group in optimizer.param_groups:
             for parameter in group["params"]:
                 gradient = parameter.grad
                 if gradient is not None:
-                    watched = _Watched(weakref.ref(parameter), weakref.ref(gradient), gradient._version)  # noqa: SLF001
-                    self._watched[optimizer] = watched
-                    return last is not None and last.is_carried
-        return last is not None and last.is_carried
+                    self._follow(parameter, gradient)
+                    return
 
-    def zeroed(self, optimizer: Optimizer) -> None:
-        """An optimizer zeroed its gradients."""
-        self._watched.pop(optimizer, None)
+    def _follow(self, parameter: Tensor, gradient: Tensor) -> None:
+        if self._parameter is None or self._parameter() is not parameter:
+            self._parameter = weakref.ref(parameter)
+        self._gradient, self._version = weakref.ref(gradient), gradient._version  # noqa: SLF001 - no public way
+
+    def zeroed(self) -> None:
+        """The gradients were zeroed."""
+        self._gradient, self._is_untouched, self._is_carried = None, False, False
 
     def backward_started(self) -> None:
         """Gradients are about to be added."""
-        for watched in self._watched.values():
-            gradient = _same_gradient(watched)
-            watched.is_untouched = gradient is not None and gradient._version == watched.version  # noqa: SLF001
+        if self._gradient is not None:
+            gradient = self._same()
+            self._is_untouched = gradient is not None and gradient._version == self._version  # noqa: SLF001 - likewise
 
     def backward_finished(self) -> None:
         """Gradients were added."""
-        for watched in self._watched.values():
-            gradient = _same_gradient(watched)
-            if watched.is_untouched and gradient is not None and gradient._version != watched.version:  # noqa: SLF001
-                watched.is_carried = True
+        if self._is_untouched:
+            gradient = self._same()
+            self._is_carried |= gradient is not None and gradient._version != self._version  # noqa: SLF001 - likewise
 
-
-def _same_gradient(watched: _Watched) -> Tensor | None:
-    parameter, gradient = watched.parameter(), watched.gradient()
-    return gradient if parameter is not None and gradient is not None and parameter.grad is gradient else None
+    def _same(self) -> Tensor | None:
+        parameter = self._parameter() if self._parameter is not None else None
+        gradient = self._gradient() if self._gradient is not None else None
+        return gradient if parameter is not None and gradient is not None and parameter.grad is gradient else None

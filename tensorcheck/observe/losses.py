@@ -10,7 +10,7 @@ from torch._guards import TracingContext
 from torch.nn import functional
 
 from tensorcheck.events import Event, LossComputed, Stage
-from tensorcheck.observe.describe import signature, tensor_meta
+from tensorcheck.observe.describe import Signature, signature, tensor_meta
 from tensorcheck.observe.frames import spelled_arguments, user_frame
 from tensorcheck.observe.patches import PATCHES
 from tensorcheck.observe.probe import Probe, Sink
@@ -45,6 +45,8 @@ class LossProbe(Probe):
         super().__init__(sink)
         self._function = function
         self._depth = 0
+        self._clean: set[Signature] = set()
+        """What nothing was found in, on whichever line; the others are told apart by their line."""
 
     def attach(self, handles: ExitStack) -> None:
         """Patch the function in place: it is often imported by name."""
@@ -71,9 +73,11 @@ class LossProbe(Probe):
                 self._computed(given, target, result, reduction=str(kwargs.get("reduction", "mean")))
 
     def _computed(self, given: Tensor, target: Tensor, output: Tensor, *, reduction: str) -> None:
+        look = (signature(given), signature(target), given.shape == target.shape, output.dim())
+        if look in self._clean:
+            return
         frame = user_frame()
-        place = (id(frame.f_code), frame.f_lasti) if frame else None
-        key = (self._function, place, signature(given), signature(target), given.shape == target.shape, output.dim())
+        key = (self._function, look, (id(frame.f_code), frame.f_lasti) if frame else None)
         if self.sink.is_known(key):
             return
         event = LossComputed(
@@ -86,7 +90,8 @@ class LossProbe(Probe):
             site=self.sink.sites.here(),
             sites=spelled_arguments(frame.f_code, frame.f_lasti, ("input", "target")) if frame else {},
         )
-        self.sink.emit(event, signature=key)
+        if not self.sink.emit(event, signature=key):
+            self._clean.add(look)
 
 
 def _argument(name: str, position: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> object:

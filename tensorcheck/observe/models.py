@@ -6,6 +6,7 @@ it is ignored by a model that was compiled before. Of the two, the outermost cal
 """
 
 import sys
+from collections.abc import Hashable
 from contextlib import ExitStack
 from typing import Any, ClassVar
 
@@ -50,6 +51,7 @@ class ModelProbe(Probe):
         super().__init__(sink)
         self._subject = subject
         self._depth = 0
+        self._required_grad: dict[Hashable, bool] = {}
         self._modules = ModuleCalls(sink, subject)
 
     def attach(self, handles: ExitStack) -> None:
@@ -89,6 +91,12 @@ class ModelProbe(Probe):
             with torch._C.DisableTorchFunction():  # noqa: SLF001 - a user's mode must not see us read a dtype
                 self._finished(model, args[1:], kwargs, result)
 
+    def _requires_grad(self, key: Hashable, result: object) -> bool:
+        """Whether any tensor of the output requires a gradient, which outputs of one signature have in common."""
+        if key not in self._required_grad:
+            self._required_grad[key] = any(tensor.requires_grad for tensor in tensors_in(result))
+        return self._required_grad[key]
+
     def _is_ours(self, module: nn.Module) -> bool:
         model = self._subject.model()
         return module is model or module._modules.get("_orig_mod", self) is model  # noqa: SLF001 - runs no property
@@ -102,7 +110,7 @@ class ModelProbe(Probe):
     def _finished(self, model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], result: object) -> None:
         subject, grad = self._subject, torch.is_grad_enabled()
         key = (
-            id(subject),
+            subject,
             model.training,
             grad,
             signature(args),
@@ -114,7 +122,7 @@ class ModelProbe(Probe):
             self.sink.emit(ModeSwitched(subject.step, model.training, self.sink.sites.here()), subject)
         if grad:
             subject.is_training = model.training
-            subject.output_required_grad = any(tensor.requires_grad for tensor in tensors_in(result))
+            subject.output_required_grad = self._requires_grad(key, result)
         if self.sink.is_known(key):
             return
         event = ForwardFinished(

@@ -1,9 +1,7 @@
 """Optimizers: what they hold, when they step and when gradients are zeroed."""
 
 import gc
-import weakref
 from contextlib import ExitStack
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from torch import Tensor
@@ -11,118 +9,110 @@ from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
 from tensorcheck.events import Event, GradientsArrived, GradientsZeroed, OptimizerSeen, Stage, StepTaken
-from tensorcheck.observe.carried import CarriedGradients
 from tensorcheck.observe.describe import tensor_meta
+from tensorcheck.observe.followed import Followed, FollowedOptimizers
 from tensorcheck.observe.modules import TRACED_STEPS
-from tensorcheck.observe.patches import PATCHES, Listener
+from tensorcheck.observe.patches import PATCHES
 from tensorcheck.observe.probe import Probe, Sink
 from tensorcheck.observe.subject import Subject
 from tensorcheck.sites import Site
 from tensorcheck.tensors import NamedTensor
 
 
-@dataclass(slots=True)
-class _Known:
-    """An optimizer met before: how many parameters it held then, and whose."""
-
-    size: int
-    subjects: tuple[Subject, ...]
-    has_stepped: bool = False
-
-
-class _Constructions(Listener):
-    """Remembers where optimizers are built."""
-
-    def __init__(self, sink: Sink) -> None:
-        self._sink = sink
-        self.places: weakref.WeakKeyDictionary[Optimizer, Site | None] = weakref.WeakKeyDictionary()
-
-    def returned(self, args: tuple[Any, ...], kwargs: dict[str, Any], result: object) -> None:  # noqa: ARG002
-        """An optimizer was built."""
-        self.places[args[0]] = self._sink.sites.here()
-
-    def fault(self, error: Exception) -> None:
-        """It could not be told where."""
-        self._sink.fault("optimizer constructions", error)
-
-
 class OptimizerProbe(Probe):
     """Hears every optimizer of the process; those that hold no parameter of a watched model are let pass."""
 
-    emits: ClassVar[frozenset[type[Event]]] = frozenset({OptimizerSeen, StepTaken, GradientsArrived, GradientsZeroed})
+    emits: ClassVar[frozenset[type[Event]]] = frozenset({OptimizerSeen, StepTaken, GradientsArrived})
     stage: ClassVar[Stage] = "step"
 
-    def __init__(self, sink: Sink, carried: CarriedGradients) -> None:
+    def __init__(self, sink: Sink, optimizers: FollowedOptimizers) -> None:
         super().__init__(sink)
-        self._carried = carried
-        self._built = _Constructions(sink)
-        self._known: weakref.WeakKeyDictionary[Optimizer, _Known] = weakref.WeakKeyDictionary()
+        self._optimizers = optimizers
 
     def attach(self, handles: ExitStack) -> None:
-        """Register the hooks that all optimizers share, and patch `zero_grad`."""
-        handles.enter_context(PATCHES.patch_attribute(Optimizer, "__init__", self._built))
+        """Patch the constructor, and register the hooks that all optimizers share."""
+        handles.enter_context(PATCHES.patch_attribute(Optimizer, "__init__", self))
         for handle in (
             register_optimizer_step_pre_hook(self._about_to_step),
             register_optimizer_step_post_hook(self._stepped),
         ):
             handles.enter_context(PATCHES.undo_in_forks(handle.remove))
-        handles.enter_context(PATCHES.patch_attribute(Optimizer, "zero_grad", self))
 
-    def before(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:  # noqa: ARG002
-        """`zero_grad` is called."""
-        self._carried.zeroed(args[0])
-        for subject in self._know(args[0]).subjects:
-            self.sink.emit(GradientsZeroed(subject.step), subject)
+    def returned(self, args: tuple[Any, ...], kwargs: dict[str, Any], result: object) -> None:  # noqa: ARG002
+        """An optimizer was built."""
+        self._optimizers.known(args[0]).built = self.sink.sites.here()
 
     def _about_to_step(self, optimizer: Optimizer, args: object, kwargs: object) -> None:  # noqa: ARG002
         try:
-            known = self._know(optimizer)
-            for subject in known.subjects:
-                self._announce(optimizer, subject, is_new=not known.has_stepped)
-            known.has_stepped = True
+            followed = self._optimizers.follow(optimizer)
+            for subject in followed.subjects:
+                if not followed.has_stepped:
+                    site = self.sink.sites.here()
+                    self.sink.emit(_optimizer_seen(subject, optimizer, built=followed.built, site=site), subject)
+                if subject.step < TRACED_STEPS and subject.calls:
+                    self.sink.emit(_gradients_arrived(subject, optimizer), subject)
+            followed.has_stepped = True
         except Exception as fault:  # noqa: BLE001 - a fault of ours never reaches the user
             self.fault(fault)
 
-    def _announce(self, optimizer: Optimizer, subject: Subject, *, is_new: bool) -> None:
-        if is_new:
-            built = self._built.places.get(optimizer)
-            event = _optimizer_seen(subject, optimizer, built=built, site=self.sink.sites.here())
-            self.sink.emit(event, subject)
-        if subject.step < TRACED_STEPS and subject.calls:
-            self.sink.emit(_gradients_arrived(subject, optimizer), subject)
-
     def _stepped(self, optimizer: Optimizer, args: object, kwargs: object) -> None:  # noqa: ARG002
         try:
-            carried = self._carried.stepped(optimizer)
-            for subject in self._know(optimizer).subjects:
-                self._step_taken(optimizer, subject, is_carried=carried)
+            followed = self._optimizers.known(optimizer)
+            followed.carried.stepped(optimizer)
+            for subject in followed.subjects:
+                self._step_taken(followed, optimizer, subject)
         except Exception as fault:  # noqa: BLE001 - likewise
             self.fault(fault)
 
-    def _step_taken(self, optimizer: Optimizer, subject: Subject, *, is_carried: bool) -> None:
-        event = StepTaken(
-            step=subject.step,
-            kind=type(optimizer).__name__,
-            is_training=subject.is_training,
-            has_mode_layers=subject.has_mode_layers,
-            gradients_carried=is_carried,
-            site=self.sink.sites.here(),
-        )
+    def _step_taken(self, followed: Followed, optimizer: Optimizer, subject: Subject) -> None:
+        carried = min(followed.carried.in_a_row, _MANY)
+        key = ("step", subject, followed, subject.is_training, carried)
+        if not self.sink.is_known(key):
+            event = StepTaken(
+                step=subject.step,
+                kind=type(optimizer).__name__,
+                is_training=subject.is_training,
+                has_mode_layers=subject.has_mode_layers,
+                gradients_carried=carried,
+                backwards=self.sink.backwards,
+                site=self.sink.sites.here(),
+            )
+            self.sink.emit(event, subject, signature=key)
         subject.step += 1
-        self.sink.emit(event, subject)
 
-    def _know(self, optimizer: Optimizer) -> _Known:
-        size = sum([len(group["params"]) for group in optimizer.param_groups])
-        known = self._known.get(optimizer)
-        if known is None or known.size != size:
-            known = self._known[optimizer] = _Known(size, self._subjects_of(optimizer))
-        return known
 
-    def _subjects_of(self, optimizer: Optimizer) -> tuple[Subject, ...]:
-        for subject in self.sink.subjects:
-            subject.read_names()
-        watched = self.sink.subjects if self.sink.wants_optimizer(optimizer) else ()
-        return tuple(subject for subject in watched if _held(optimizer, subject))
+class ZeroGradProbe(Probe):
+    """Hears `zero_grad` of optimizers."""
+
+    emits: ClassVar[frozenset[type[Event]]] = frozenset({GradientsZeroed, StepTaken})
+
+    def __init__(self, sink: Sink, optimizers: FollowedOptimizers) -> None:
+        super().__init__(sink)
+        self._optimizers = optimizers
+
+    def attach(self, handles: ExitStack) -> None:
+        """Patch the method that all optimizers share."""
+        handles.enter_context(PATCHES.patch_attribute(Optimizer, "zero_grad", self))
+
+    def before(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:  # noqa: ARG002
+        """Gradients are about to be zeroed."""
+        followed = self._optimizers.known(args[0])
+        followed.carried.zeroed()
+        if self.sink.wants(GradientsZeroed):
+            for subject in followed.subjects:
+                self.sink.emit(GradientsZeroed(subject.step), subject)
+
+
+_MANY = 2
+"""Steps in a row after which one more makes no difference to any rule, and so to what was seen."""
+
+
+def subjects_of(sink: Sink, optimizer: Optimizer) -> tuple[Subject, ...]:
+    """The watched models that an optimizer holds parameters of."""
+    watched = sink.subjects if sink.wants_optimizer(optimizer) else ()
+    for subject in watched:
+        subject.read_names()
+    return tuple(subject for subject in watched if _held(optimizer, subject))
 
 
 def _held(optimizer: Optimizer, subject: Subject) -> dict[str, Tensor]:

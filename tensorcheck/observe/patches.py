@@ -14,7 +14,7 @@ keeps the function object and replaces its code: the functions of `torch.nn.func
 import functools
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
@@ -47,45 +47,52 @@ class _Patch:
 
     def __init__(self, original: Callable[..., Any]) -> None:
         self.original = original
-        self.listeners: tuple[Listener, ...] = ()
+        self.listen(())
         self.wrapper = _wrap(self)
         self.undo: Callable[[], None] = lambda: None
 
+    def listen(self, listeners: Sequence[Listener]) -> None:
+        """Tell these from now on, and each only what it wants to hear: a step has a dozen calls, and each costs."""
+        self.listeners = tuple(listeners)
+        self.before = tuple(one for one in listeners if type(one).before is not Listener.before)
+        self.returned = tuple(one for one in listeners if type(one).returned is not Listener.returned)
+        self.raised = tuple(one for one in listeners if type(one).raised is not Listener.raised)
+
 
 def _wrap(patch: _Patch) -> FunctionType:
-    original = patch.original
+    original, is_compiled, tell = patch.original, is_compiling, _tell
 
-    @functools.wraps(original)
     def wrapper(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - the original's own types
         # Under dynamo the first condition is a constant, so that nothing below it is traced or guarded on.
-        if is_compiling() or not patch.listeners:
+        if is_compiled() or not patch.listeners:
             return original(*args, **kwargs)
-        listeners = patch.listeners
-        for listener in listeners:
-            try:
-                listener.before(args, kwargs)
-            except Exception as fault:  # noqa: BLE001 - a fault of ours never reaches the user
-                listener.fault(fault)
+        returned, raised = patch.returned, patch.raised
+        if patch.before:
+            tell(patch.before, "before", args, kwargs)
         try:
             result = original(*args, **kwargs)
         except BaseException as error:
             error.__traceback__ = error.__traceback__ and error.__traceback__.tb_next
-            for listener in listeners:
-                try:
-                    listener.raised(args, kwargs, error)
-                except Exception as fault:  # noqa: BLE001 - likewise
-                    listener.fault(fault)
+            tell(raised, "raised", args, kwargs, error)
             raise
-        for listener in listeners:
-            try:
-                listener.returned(args, kwargs, result)
-            except Exception as fault:  # noqa: BLE001 - likewise
-                listener.fault(fault)
+        if returned:
+            tell(returned, "returned", args, kwargs, result)
         return result
 
-    function: FunctionType = wrapper  # type: ignore[assignment]  # functools.wraps types it as a _Wrapped
-    function.__code__ = function.__code__.replace(co_filename=_FILE_NAME_THAT_WARNINGS_SKIP)
-    return function
+    # What reads a function to compile it (TorchScript) resolves the names in it among its globals.
+    names = getattr(original, "__globals__", wrapper.__globals__)
+    code = wrapper.__code__.replace(co_filename=_FILE_NAME_THAT_WARNINGS_SKIP)
+    twin = FunctionType(code, names, wrapper.__name__, closure=wrapper.__closure__)
+    functools.update_wrapper(twin, original)
+    return twin
+
+
+def _tell(listeners: Sequence[Listener], what: str, *details: object) -> None:
+    for listener in listeners:
+        try:
+            getattr(listener, what)(*details)
+        except Exception as fault:  # noqa: BLE001 - a fault of ours never reaches the user
+            listener.fault(fault)
 
 
 def _trampoline(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - the original's own types
@@ -137,7 +144,7 @@ class PatchTable:
         with self._lock:
             self._survive_forks()
             patch = self._patches.get(key) or self._patches.setdefault(key, make())
-            patch.listeners = (*patch.listeners, listener)
+            patch.listen((*patch.listeners, listener))
         stack = ExitStack()
         stack.callback(self._unlisten, key, listener)
         return stack
@@ -147,7 +154,7 @@ class PatchTable:
             patch = self._patches.get(key)
             if patch is None:
                 return
-            patch.listeners = tuple(other for other in patch.listeners if other is not listener)
+            patch.listen([other for other in patch.listeners if other is not listener])
             if not patch.listeners:
                 del self._patches[key]
                 patch.undo()
@@ -168,7 +175,7 @@ class PatchTable:
         self._lock = threading.RLock()
         patches, self._patches = self._patches, {}
         for patch in patches.values():
-            patch.listeners = ()
+            patch.listen(())
             patch.undo()
         for key in tuple(self._others):
             self._undo_other(key)

@@ -28,6 +28,16 @@ class Sink(Protocol):
     def step(self) -> int:
         """Optimizer steps taken so far."""
 
+    @property
+    def backwards(self) -> int:
+        """How many times `backward` has returned so far."""
+
+    def count_backward(self) -> None:
+        """`backward` returned once more."""
+
+    def wants(self, event: type[Event]) -> bool:
+        """Whether any rule subscribes to this class of event."""
+
     def wants_optimizer(self, optimizer: Optimizer) -> bool:
         """Whether this optimizer is watched: each is, unless some were named."""
 
@@ -40,8 +50,11 @@ class Sink(Protocol):
     def adopt_this_thread(self) -> None:
         """From now on, what happens on the running thread belongs to this session."""
 
-    def emit(self, event: Event, subject: Subject | None = None, *, signature: Hashable = None) -> None:
-        """Judge an event by the rules of one model, or of all; remember what was found under its signature."""
+    def emit(self, event: Event, subject: Subject | None = None, *, signature: Hashable = None) -> bool:
+        """Judge an event by the rules of one model, or of all; True if something was found.
+
+        What was found is remembered under the signature.
+        """
 
     def is_known(self, signature: Hashable) -> bool:
         """Whether an event of this signature was judged before; what was found then is counted once more."""

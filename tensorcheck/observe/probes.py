@@ -3,21 +3,22 @@
 from collections.abc import Iterator
 
 from tensorcheck.observe.backward import BackwardProbe
-from tensorcheck.observe.carried import CarriedGradients
+from tensorcheck.observe.followed import FollowedOptimizers
 from tensorcheck.observe.freezing import FreezeProbe
 from tensorcheck.observe.loaders import LoaderProbe
 from tensorcheck.observe.losses import LOSSES, LossProbe
 from tensorcheck.observe.models import ModelProbe
-from tensorcheck.observe.optimizers import OptimizerProbe
+from tensorcheck.observe.optimizers import OptimizerProbe, ZeroGradProbe, subjects_of
 from tensorcheck.observe.probe import Probe, Sink
 from tensorcheck.observe.schedulers import SchedulerProbe
 
 
 def all_probes(sink: Sink) -> Iterator[Probe]:
     """A fresh probe of each kind, and of those that watch one model or one function, one for each."""
-    carried = CarriedGradients()
-    yield OptimizerProbe(sink, carried)
-    yield BackwardProbe(sink, carried)
+    optimizers = FollowedOptimizers(lambda optimizer: subjects_of(sink, optimizer))
+    yield OptimizerProbe(sink, optimizers)
+    yield ZeroGradProbe(sink, optimizers)
+    yield BackwardProbe(sink, optimizers)
     yield LoaderProbe(sink)
     yield SchedulerProbe(sink)
     yield FreezeProbe(sink)

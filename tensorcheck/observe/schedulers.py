@@ -38,5 +38,11 @@ class SchedulerProbe(Probe):
         """A scheduler stepped."""
         self._depth -= 1
         scheduler = args[0]
-        if self._depth == 0 and not getattr(scheduler, "_is_initial", False) and self.sink.hears_this_thread():
-            self.sink.emit(SchedulerStepped(self.sink.step, type(scheduler).__name__, self.sink.sites.here()))
+        if self._depth or getattr(scheduler, "_is_initial", False) or not self.sink.hears_this_thread():
+            return
+        sink = self.sink
+        # Before the first step of an optimizer the order counts; after it, one step of a scheduler is like another.
+        key = ("scheduler", id(scheduler), None if sink.step else sink.backwards)
+        if not sink.is_known(key):
+            event = SchedulerStepped(sink.step, type(scheduler).__name__, sink.backwards, sink.sites.here())
+            sink.emit(event, signature=key)

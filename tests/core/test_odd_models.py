@@ -125,11 +125,11 @@ class Stream(IterableDataset[Tensor]):
         return iter(X)
 
 
-class Strings(Dataset[dict[str, Any]]):
+class Strings(Dataset[dict[object, Any]]):
     def __len__(self) -> int:
         return 3
 
-    def __getitem__(self, index: int) -> dict[str, Any]:
+    def __getitem__(self, index: int) -> dict[object, Any]:
         return {"text": "abc", "size": index, "image": X, 7: [X, {"mask": X}]}
 
 

@@ -226,6 +226,20 @@ def test_scripting_a_loss_works_while_watched() -> None:
     assert scripted(torch.zeros(2, 3), torch.zeros(2, dtype=torch.long)).item() == pytest.approx(np.log(3))
 
 
+class Scripted(nn.Module):
+    def forward(self, inputs: Tensor) -> Tensor:
+        return functional.relu(inputs) + torch.ones(1)
+
+
+def test_a_watched_model_can_be_scripted_traced_and_exported() -> None:
+    model = Scripted()
+    with tensorcheck.watch(model), warnings.catch_warnings(action="ignore"):
+        variants = [torch.jit.script(model), torch.fx.symbolic_trace(model), torch.jit.trace(model, torch.ones(2))]
+        exported = torch.export.export(model, (torch.ones(2),)).module()
+    for variant in (*variants, exported):
+        assert torch.equal(variant(torch.ones(2)), torch.full((2,), 2.0))
+
+
 def test_a_users_function_mode_sees_what_it_would_see() -> None:
     seen: list[str] = []
 

@@ -51,13 +51,9 @@ class GradientsCarriedOver(Rule[StepTaken]):
     severity = Severity.WARNING
     since = "0.1.0"
 
-    def __init__(self) -> None:
-        self._in_a_row = 0
-
     def check(self, event: StepTaken) -> Iterator[Finding]:
-        """Count the steps in a row that carried gradients over."""
-        self._in_a_row = self._in_a_row + 1 if event.gradients_carried else 0
-        if self._in_a_row >= _STEPS_TO_BE_SURE:
+        """Speak when enough steps in a row carried gradients over."""
+        if event.gradients_carried >= _STEPS_TO_BE_SURE:
             yield self.finding(
                 "gradients of earlier steps are still there at each step",
                 label="steps along a sum of gradients",

@@ -54,9 +54,8 @@ class LossWithoutGraph(Rule[Crashed]):
             case None:
                 note = "the watched model was not called with gradients on before this"
         loss = event.loss
-        name = f"`{loss.name}`" if loss is not None else "the loss"
         yield self.finding(
-            f"{name} has no graph, though {counted(event.trainable, 'parameter')} should get a gradient",
+            f"`backward` got a loss without a graph, though {counted(event.trainable, 'parameter')} can train",
             label=str(loss.meta) if loss is not None else "no grad",
             expected="a loss that was computed from the model's output, with gradients on",
             got=str(loss.meta) if loss is not None else "a tensor without a gradient",

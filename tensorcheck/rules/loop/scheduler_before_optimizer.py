@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 
-from tensorcheck.events import BackwardFinished, SchedulerStepped, StepTaken
+from tensorcheck.events import SchedulerStepped, StepTaken
 from tensorcheck.findings import Finding, Related, Severity
 from tensorcheck.rule import Rule
 
 
-class SchedulerBeforeOptimizer(Rule[BackwardFinished | SchedulerStepped | StepTaken]):
+class SchedulerBeforeOptimizer(Rule[SchedulerStepped | StepTaken]):
     """The learning-rate scheduler is stepped before the optimizer.
 
     ## What it does
@@ -51,17 +51,14 @@ class SchedulerBeforeOptimizer(Rule[BackwardFinished | SchedulerStepped | StepTa
     since = "0.1.0"
 
     def __init__(self) -> None:
-        self._has_gradients = False
         self._early: SchedulerStepped | None = None
 
-    def check(self, event: BackwardFinished | SchedulerStepped | StepTaken) -> Iterator[Finding]:
-        """Follow the order of the first iteration."""
+    def check(self, event: SchedulerStepped | StepTaken) -> Iterator[Finding]:
+        """Follow the order of the first iteration: no `backward` lies between the two steps."""
         match event:
-            case BackwardFinished():
-                self._has_gradients, self._early = True, None
-            case SchedulerStepped() if self._has_gradients and event.step == 0:
+            case SchedulerStepped() if event.backwards and event.step == 0:
                 self._early = event
-            case StepTaken(step=0) if self._early is not None:
+            case StepTaken(step=0) if self._early is not None and event.backwards == self._early.backwards:
                 yield self._finding(self._early, event)
             case _:
                 pass

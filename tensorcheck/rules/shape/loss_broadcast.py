@@ -6,6 +6,7 @@ from tensorcheck.contracts import target_form
 from tensorcheck.events import LossComputed
 from tensorcheck.findings import Finding, Severity
 from tensorcheck.rule import Rule
+from tensorcheck.wording import first_that_fits
 
 Shape = tuple[int, ...]
 
@@ -57,7 +58,11 @@ class LossBroadcast(Rule[LossComputed]):
             return
         left, right = list(given.shape), list(target.shape)
         yield self.finding(
-            f"`{event.function}` compares {left} with {right} as {'x'.join(map(str, met))}",
+            first_that_fits(
+                f"`{event.function}` compares {left} with {right} as {'x'.join(map(str, met))}",
+                f"`{event.function}` compares {left} with {right}",
+                f"`{event.function}` broadcasts its input and its target to a larger shape",
+            ),
             label=f"{given.notation} against {target.notation}",
             expected=f"{target.dtype}[{', '.join(map(str, given.shape))}]    one target for each prediction",
             got=f"{target.notation}    each prediction meets every target",
