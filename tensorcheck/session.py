@@ -18,6 +18,7 @@ from tensorcheck.judge import Judge
 from tensorcheck.observe.crashes import crash_of
 from tensorcheck.observe.frames import Sites
 from tensorcheck.observe.modules import TRACED_STEPS
+from tensorcheck.observe.patches import Listener
 from tensorcheck.observe.probe import Probe
 from tensorcheck.observe.probes import all_probes
 from tensorcheck.observe.subject import Subject
@@ -213,8 +214,8 @@ class Session:
         if error is self._asked_for:
             raise error
         name = part if isinstance(part, str) else type(part).__name__
-        if isinstance(part, Probe) and part in self._probes:
-            self._probes.pop(part).close()
+        if isinstance(part, Listener):
+            part.is_off = True
         self._skipped[Skipped(name, f"it raised {_words(error)}")] = None
         self.emit(ProbeFailed(self.step, name, "".join(traceback.format_exception(error))))
 

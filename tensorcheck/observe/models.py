@@ -91,6 +91,11 @@ class ModelProbe(Probe):
             with torch._C.DisableTorchFunction():  # noqa: SLF001 - a user's mode must not see us read a dtype
                 self._finished(model, args[1:], kwargs, result)
 
+    def fault(self, error: Exception) -> None:
+        """Hand it to the session; the modules are not heard either."""
+        self._modules.stop()
+        super().fault(error)
+
     def _requires_grad(self, key: Hashable, result: object) -> bool:
         """Whether any tensor of the output requires a gradient, which outputs of one signature have in common."""
         if key not in self._required_grad:

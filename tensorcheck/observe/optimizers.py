@@ -43,6 +43,8 @@ class OptimizerProbe(Probe):
         self._optimizers.known(args[0]).built = self.sink.sites.here()
 
     def _about_to_step(self, optimizer: Optimizer, args: object, kwargs: object) -> None:  # noqa: ARG002
+        if self.is_off:
+            return
         try:
             followed = self._optimizers.follow(optimizer)
             for subject in followed.subjects:
@@ -56,6 +58,8 @@ class OptimizerProbe(Probe):
             self.fault(fault)
 
     def _stepped(self, optimizer: Optimizer, args: object, kwargs: object) -> None:  # noqa: ARG002
+        if self.is_off:
+            return
         try:
             followed = self._optimizers.known(optimizer)
             followed.carried.stepped(optimizer)

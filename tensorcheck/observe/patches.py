@@ -28,6 +28,9 @@ _PLACE_OF_TARGET = "the function to call, put here by _code_that_calls"
 class Listener:
     """What hears of each call of a patched function; it must not change an argument or the result."""
 
+    is_off = False
+    """Whether it hears nothing any more. It stays where it is: who is told may be telling."""
+
     def before(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """The function is about to be called."""
 
@@ -39,6 +42,7 @@ class Listener:
 
     def fault(self, error: Exception) -> None:
         """One of the three above raised; what this raises in turn reaches the user."""
+        self.is_off = True
         raise error
 
 
@@ -89,6 +93,8 @@ def _wrap(patch: _Patch) -> FunctionType:
 
 def _tell(listeners: Sequence[Listener], what: str, *details: object) -> None:
     for listener in listeners:
+        if listener.is_off:
+            continue
         try:
             getattr(listener, what)(*details)
         except Exception as fault:  # noqa: BLE001 - a fault of ours never reaches the user

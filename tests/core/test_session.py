@@ -13,6 +13,7 @@ import tensorcheck
 from tensorcheck.events import LossComputed
 from tensorcheck.findings import Finding
 from tensorcheck.observe.losses import LossProbe
+from tensorcheck.observe.optimizers import OptimizerProbe
 from tensorcheck.rules.shape.loss_broadcast import LossBroadcast
 
 
@@ -163,6 +164,22 @@ def test_a_probe_that_fails_is_switched_off_and_reported(monkeypatch: pytest.Mon
     assert [(finding.rule, finding.severity.value) for finding in watch.findings] == [("TCK001", "info")]
     assert "ZeroDivisionError" in watch.findings[0].notes[0]
     assert any(skipped.what == "LossProbe" for skipped in watch.report.record.coverage.skipped)
+
+
+def test_an_optimizer_hook_that_fails_does_not_break_the_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*args: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(OptimizerProbe, "_step_taken", broken)
+    model = nn.Linear(4, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    before = model.weight.detach().clone()
+    with tensorcheck.watch(model) as watch:
+        for _ in range(2):
+            model(torch.ones(2, 4)).mean().backward()
+            optimizer.step()
+    assert not torch.equal(model.weight, before)
+    assert [(finding.rule, finding.count) for finding in watch.findings] == [("TCK001", 1)]
 
 
 def test_a_rule_that_fails_is_dropped_and_the_others_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
