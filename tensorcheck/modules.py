@@ -56,6 +56,6 @@ class LoaderMeta:
     drop_last: bool
     workers: int
     dataset: str
-    """The name of the dataset's class."""
+    """The name of the class that makes the samples, below any subset of it."""
     item_site: Site | None = None
     """The expression that its `__getitem__` returns, where there is just one."""

@@ -1,8 +1,12 @@
 """What every test can use: golden files."""
 
+import os
 from collections.abc import Callable
 
 import pytest
+
+# The tests run side by side: more threads in each would only wait for one another. Read when torch is imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 Golden = Callable[[str, str], None]
 

@@ -4,7 +4,7 @@ from contextlib import ExitStack
 from typing import Any, ClassVar
 
 import torch
-from torch.utils.data import dataloader
+from torch.utils.data import Dataset, dataloader
 
 from tensorcheck.events import BatchLoaded, Event, Stage
 from tensorcheck.modules import LoaderMeta
@@ -14,6 +14,9 @@ from tensorcheck.observe.probe import Probe
 from tensorcheck.observe.sources import returned_site
 
 _ITERATOR = dataloader._BaseDataLoaderIter  # noqa: SLF001 - the base of both iterators, and the only place they share
+
+_DEEPEST = 8
+"""Views of views of a dataset that are looked through."""
 
 
 class LoaderProbe(Probe):
@@ -46,14 +49,25 @@ class LoaderProbe(Probe):
 
 def _iterator_meta(iterator: Any) -> LoaderMeta:  # noqa: ANN401 - a private class of torch
     sampler = iterator._index_sampler  # noqa: SLF001 - the loader itself is out of reach from here
+    dataset = _innermost(iterator._dataset)  # noqa: SLF001 - likewise
     return LoaderMeta(
         batch_size=getattr(sampler, "batch_size", None),
         length=_length(iterator),
         drop_last=bool(getattr(sampler, "drop_last", False)),
         workers=iterator._num_workers,  # noqa: SLF001 - likewise
-        dataset=type(iterator._dataset).__name__,  # noqa: SLF001 - likewise
-        item_site=returned_site(type(iterator._dataset), "__getitem__"),  # noqa: SLF001 - likewise
+        dataset=type(dataset).__name__,
+        item_site=returned_site(type(dataset), "__getitem__"),
     )
+
+
+def _innermost(dataset: object) -> object:
+    """The dataset that makes the samples, below the subsets and other views of it."""
+    for _ in range(_DEEPEST):
+        inner = getattr(dataset, "dataset", None)
+        if not isinstance(inner, Dataset):
+            break
+        dataset = inner
+    return dataset
 
 
 def _length(sized: Any) -> int | None:  # noqa: ANN401 - a loader or its iterator, whose dataset may have no length
