@@ -23,7 +23,9 @@ class ModuleMeta:
     settings: Mapping[str, object] = field(default_factory=dict)
     """The plain attributes it was configured with: numbers, booleans, strings and tuples of them."""
     parameters: tuple[NamedTensor, ...] = ()
-    """Its own parameters and buffers, not those of its children, by their attribute names."""
+    """Its own parameters, not those of its children, by their attribute names."""
+    buffers: tuple[NamedTensor, ...] = ()
+    """Its own buffers, likewise."""
     is_builtin: bool = False
     """Whether the class is one of `torch.nn` itself, so that its settings mean what PyTorch documents."""
     definition: Site | None = None

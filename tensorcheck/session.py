@@ -17,11 +17,11 @@ from tensorcheck.findings import Finding, Findings, Severity
 from tensorcheck.judge import Judge
 from tensorcheck.observe.crashes import crash_of
 from tensorcheck.observe.frames import Sites
-from tensorcheck.observe.modules import TRACED_STEPS
 from tensorcheck.observe.patches import Listener
 from tensorcheck.observe.probe import Probe
 from tensorcheck.observe.probes import all_probes
 from tensorcheck.observe.subject import Subject
+from tensorcheck.observe.tracing import TRACED_STEPS, Tracing
 from tensorcheck.record import Coverage, Skipped
 from tensorcheck.render.text import finding_text
 
@@ -51,6 +51,7 @@ class Session:
         self.sites = Sites()
         self._skipped: dict[Skipped, None] = {}
         self.subjects = [subject for model in models for subject in self._subject_of(model)]
+        self.tracing = Tracing(self.subjects, lambda error: self.fault("operations", error))
         watched: list[Subject] | list[None] = self.subjects or [None]
         self._judges = {subject: Judge(all_rules()) for subject in watched}
         self._findings = Findings()
@@ -76,12 +77,12 @@ class Session:
         try:
             yield Subject(model)
         except Exception as error:  # noqa: BLE001 - an odd model is no reason to stop its training
-            self._skipped[Skipped(type(model).__name__, f"its parts can't be listed: {_words(error)}")] = None
+            self.skip(type(model).__name__, f"its parts can't be listed: {_words(error)}")
 
     def open(self) -> None:
         """Attach every probe that some rule needs; one that can't be attached is skipped, and coverage says so."""
         for probe in all_probes(self):
-            if probe.emits & self._wanted:
+            if not probe.emits or probe.emits & self._wanted:
                 self._probes[probe] = ExitStack()
                 try:
                     probe.attach(self._probes[probe])
@@ -132,6 +133,10 @@ class Session:
     def wants(self, event: type[Event]) -> bool:
         """Whether any rule subscribes to this class of event."""
         return event in self._wanted
+
+    def skip(self, what: str, why: str) -> None:
+        """Something is not looked at: coverage says so."""
+        self._skipped[Skipped(what, why)] = None
 
     def wants_optimizer(self, optimizer: Optimizer) -> bool:
         """Whether this optimizer is watched: each is, unless some were named."""
@@ -206,7 +211,7 @@ class Session:
 
     def _forget_handled(self) -> None:
         for finding in self._unhandled:
-            self._skipped[Skipped(f"{finding.rule}: {finding.headline}", "the script handled the exception")] = None
+            self.skip(f"{finding.rule}: {finding.headline}", "the script handled the exception")
         self._unhandled.clear()
 
     def fault(self, part: object, error: Exception) -> None:
@@ -216,7 +221,7 @@ class Session:
         name = part if isinstance(part, str) else type(part).__name__
         if isinstance(part, Listener):
             part.is_off = True
-        self._skipped[Skipped(name, f"it raised {_words(error)}")] = None
+        self.skip(name, f"it raised {_words(error)}")
         self.emit(ProbeFailed(self.step, name, "".join(traceback.format_exception(error))))
 
 

@@ -6,16 +6,19 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Literal, Self
 
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
 import tensorcheck
 from tensorcheck.findings import Finding, Severity
 from tensorcheck.observe.environment import environment
+from tensorcheck.observe.modules import shape_rows
 from tensorcheck.record import Record
 from tensorcheck.report import Report
 from tensorcheck.session import OnFinding, Session
+from tensorcheck.shapes import ShapeTable
+from tensorcheck.trace import Provenance, Trace
 
 
 def watch(
@@ -119,6 +122,41 @@ class Watch:
             coverage=self._session.coverage(),
         )
         return Report(record)
+
+    @property
+    def trace(self) -> Trace:
+        """The operations of the last traced step; empty where none was traced. Print it, or walk it."""
+        return self._session.tracing.trace(self._session.sites)
+
+    def where(self, tensor: Tensor) -> Provenance:
+        """Where a tensor of the last traced step came from; print it, or walk it.
+
+        A `LookupError` says that the trace does not know it.
+
+        >>> import torch
+        >>> model = torch.nn.Linear(4, 1)
+        >>> with watch(model) as watching:
+        ...     print(watching.where(model(torch.zeros(8, 4))).source)
+        float32[8, 4] cpu
+        """
+        place = self._session.tracing.recorder.place_of(tensor)
+        if place is None:
+            msg = "the trace does not know this tensor: it was made in another step, or while nothing was traced"
+            raise LookupError(msg)
+        return Provenance(self.trace, place)
+
+    def shapes(self) -> ShapeTable:
+        """What each module was given and returned in the last traced call, and whether gradients reached it.
+
+        >>> import torch
+        >>> model = torch.nn.Sequential(torch.nn.Linear(4, 1))
+        >>> with watch(model) as watching:
+        ...     _ = model(torch.zeros(8, 4))
+        >>> print(watching.shapes())
+        module  kind    input              output                   parameters  gradient
+        0       Linear  float32[8, 4] cpu  float32[8, 1] cpu, grad           5  no
+        """
+        return ShapeTable(tuple(row for subject in self._session.subjects for row in shape_rows(subject)))
 
     def close(self) -> None:
         """Stop watching; may be called again. Findings and report stay."""

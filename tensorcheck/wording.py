@@ -95,8 +95,8 @@ def counted(count: int, noun: str) -> str:
 
 
 def weight_of(module: ModuleMeta) -> TensorMeta | None:
-    """The metadata of a layer's weight, or of the first of its floating-point parameters."""
-    floating = [tensor for tensor in module.parameters if tensor.meta.is_floating_point]
+    """The metadata of a layer's weight, or of the first of its floating-point parameters and buffers."""
+    floating = [tensor for tensor in (*module.parameters, *module.buffers) if tensor.meta.is_floating_point]
     ranked: list[NamedTensor] = sorted(floating, key=lambda tensor: tensor.name != "weight")
     return ranked[0].meta if ranked else None
 

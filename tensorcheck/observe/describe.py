@@ -41,20 +41,21 @@ def _shape(tensor: Tensor) -> tuple[int, ...]:
 
 def named_tensors(value: object, name: str) -> tuple[NamedTensor, ...]:
     """The tensors in a nested structure, each by the expression that reaches it from `name`."""
-    return tuple(NamedTensor(path, tensor_meta(tensor)) for path, tensor in _leaves(value, name, _DEEPEST))
+    return tuple(NamedTensor(path, tensor_meta(tensor)) for path, tensor in leaves(value, name))
 
 
 def tensors_in(value: object) -> Iterator[Tensor]:
     """The tensors in a nested structure."""
-    return (tensor for _, tensor in _leaves(value, "", _DEEPEST))
+    return (tensor for _, tensor in leaves(value, ""))
 
 
-def _leaves(value: object, name: str, depth: int) -> Iterator[tuple[str, Tensor]]:
+def leaves(value: object, name: str, depth: int = _DEEPEST) -> Iterator[tuple[str, Tensor]]:
+    """The tensors in a nested structure, each with the expression that reaches it from `name`."""
     if isinstance(value, Tensor):
         yield name, value
     elif depth:
         for path, child in _children(value, name):
-            yield from _leaves(child, path, depth - 1)
+            yield from leaves(child, path, depth - 1)
 
 
 def _children(value: object, name: str) -> Iterator[tuple[str, object]]:
@@ -86,15 +87,19 @@ def signature(value: object, depth: int = _DEEPEST) -> Signature:
 def module_meta(module: nn.Module, path: str, definition: Site | None = None) -> ModuleMeta:
     """A module's class, settings and own parameters."""
     kind = type(module)
-    own = [*module._parameters.items(), *module._buffers.items()]  # noqa: SLF001 - its own, and no property is run
     return ModuleMeta(
         path=path,
         kind=kind.__name__,
         settings={name: value for name, value in vars(module).items() if _is_setting(name, value)},
-        parameters=tuple(NamedTensor(name, tensor_meta(tensor)) for name, tensor in own if tensor is not None),
+        parameters=_named(module._parameters),  # noqa: SLF001 - its own, and no property is run
+        buffers=_named(module._buffers),  # noqa: SLF001 - likewise
         is_builtin=kind.__module__.startswith("torch.nn."),
         definition=definition,
     )
+
+
+def _named(tensors: Mapping[str, Tensor | None]) -> tuple[NamedTensor, ...]:
+    return tuple(NamedTensor(name, tensor_meta(tensor)) for name, tensor in tensors.items() if tensor is not None)
 
 
 def _is_setting(name: str, value: object) -> bool:

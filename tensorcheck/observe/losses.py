@@ -10,7 +10,7 @@ from torch._guards import TracingContext
 from torch.nn import functional
 
 from tensorcheck.events import Event, LossComputed, Stage
-from tensorcheck.observe.describe import Signature, signature, tensor_meta
+from tensorcheck.observe.describe import Signature, signature, tensor_meta, tensors_in
 from tensorcheck.observe.frames import spelled_arguments, user_frame
 from tensorcheck.observe.patches import PATCHES
 from tensorcheck.observe.probe import Probe, Sink
@@ -54,17 +54,25 @@ class LossProbe(Probe):
         handles.enter_context(PATCHES.patch_code(function, self))
 
     def before(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:  # noqa: ARG002
-        """The loss is called, by the user or by a `__torch_function__` that was handed it."""
+        """The loss is called, by the user or by a `__torch_function__` that was handed it.
+
+        It counts as one operation, and is called as without a trace, so that its warnings point to the user's line.
+        """
         self._depth += 1
+        self.sink.tracing.suspend()
 
     def raised(self, args: tuple[Any, ...], kwargs: dict[str, Any], error: BaseException) -> None:
         """The loss raised."""
         self._depth -= 1
+        self.sink.tracing.resume()
         super().raised(args, kwargs, error)
 
     def returned(self, args: tuple[Any, ...], kwargs: dict[str, Any], result: object) -> None:
         """The loss returned."""
         self._depth -= 1
+        self.sink.tracing.resume()
+        if not self._depth:
+            self.sink.tracing.record_call(getattr(functional, self._function), (args, kwargs), list(tensors_in(result)))
         if self._depth or not self.sink.hears_this_thread() or TracingContext.try_get() is not None:
             return
         given, target = _argument("input", 0, args, kwargs), _argument("target", 1, args, kwargs)

@@ -60,6 +60,9 @@ class ModelProbe(Probe):
         handles.enter_context(PATCHES.patch_attribute(cls, "__call__", self))
         handles.enter_context(PATCHES.patch_attribute(cls, "forward", self))
         handles.enter_context(PATCHES.patch_attribute(torch, "compile", _Compilations(self, handles)))
+        tracing = self.sink.tracing
+        if tracing.is_open:
+            tracing.handles.enter_context(PATCHES.patch_attribute(nn.Module, "__call__", self._modules))
         handles.callback(self._modules.stop)
         dynamo = sys.modules.get("torch._dynamo")
         if dynamo is not None:
@@ -75,8 +78,12 @@ class ModelProbe(Probe):
             return
         self.sink.adopt_this_thread()
         self._depth += 1
-        if self._depth == 1 and args[0] is self._subject.model() and self._modules.wants_this_call():
-            self._modules.start()
+        model: nn.Module = args[0]
+        if self._depth == 1 and model is self._subject.model():
+            if self._modules.wants_this_call():
+                self._modules.start(model)
+            else:
+                self.sink.tracing.wait_for_step()
 
     def raised(self, args: tuple[Any, ...], kwargs: dict[str, Any], error: BaseException) -> None:
         """The model raised; its innermost call hears it first and explains it."""

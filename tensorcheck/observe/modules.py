@@ -1,10 +1,12 @@
 """What each module of the model did, in the few calls that are traced.
 
-`nn.Module.__call__` is patched for the length of one call of the model: unlike a hook it sees keyword arguments, keeps
-the fast paths that hooks switch off, and leaves nothing in any module.
+`nn.Module.__call__` is patched for as long as the trace is open: unlike a hook it sees keyword arguments, keeps the
+fast paths that hooks switch off, and leaves nothing in any module. It is not patched for each call of the model anew,
+for to change an attribute of a class that has hundreds of subclasses takes longer than a small model's step.
 """
 
-from contextlib import ExitStack
+import math
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -12,11 +14,12 @@ from torch import nn
 
 from tensorcheck.events import ModuleCalled
 from tensorcheck.observe.describe import named_arguments, named_tensors
-from tensorcheck.observe.patches import PATCHES, Listener
+from tensorcheck.observe.patches import Listener
 from tensorcheck.observe.probe import Sink
 from tensorcheck.observe.subject import Subject
+from tensorcheck.observe.tracing import TRACED_STEPS
+from tensorcheck.shapes import ModuleRow
 
-TRACED_STEPS = 3
 _CALLS_A_STEP = 2
 """A step that accumulates gradients over many batches is traced in the first of them."""
 
@@ -27,14 +30,14 @@ class ModuleCalls(Listener):
     def __init__(self, sink: Sink, subject: Subject) -> None:
         self._sink = sink
         self._subject = subject
-        self._active = ExitStack()
+        self._is_started = False
         self._calls = 0
         self._step = -1
 
     def wants_this_call(self) -> bool:
         """Whether this call of the model is to be traced: the first of the first steps, and nothing compiled."""
         step = self._subject.step
-        if step >= TRACED_STEPS:
+        if step >= TRACED_STEPS or not self._sink.tracing.is_open:
             return False
         if step != self._step:
             self._step, self._calls = step, 0
@@ -48,19 +51,35 @@ class ModuleCalls(Listener):
             for module in model.modules()
         )
 
-    def start(self) -> None:
-        """Listen to every module call of this process from now on."""
+    def start(self, model: nn.Module) -> None:
+        """Hear the modules from now on."""
+        self._sink.tracing.module_entered(model, "")
         self._subject.calls.clear()
         self._subject.traced = max(self._subject.traced, self._subject.step + 1)
-        self._active.enter_context(PATCHES.patch_attribute(nn.Module, "__call__", self))
+        self._is_started = True
 
     def stop(self) -> None:
-        """Listen no more."""
-        self._active.close()
+        """Hear them no more."""
+        if self._is_started:
+            self._is_started = False
+            self._sink.tracing.module_left()
+
+    def before(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:  # noqa: ARG002
+        """A module is about to run."""
+        if self._is_started:
+            self._sink.tracing.module_entered(args[0], self._subject.path_of(args[0]) or "")
+
+    def raised(self, args: tuple[Any, ...], kwargs: dict[str, Any], error: BaseException) -> None:  # noqa: ARG002
+        """A module raised; the model's own probe hears of it too."""
+        if self._is_started:
+            self._sink.tracing.module_left()
 
     def returned(self, args: tuple[Any, ...], kwargs: dict[str, Any], result: object) -> None:
         """A module returned."""
+        if not self._is_started:
+            return
         module = args[0]
+        self._sink.tracing.module_left()
         if self._subject.path_of(module):
             with torch._C.DisableTorchFunction():  # noqa: SLF001 - a user's mode must not see us read a dtype
                 self._record(module, args[1:], kwargs, result)
@@ -81,3 +100,19 @@ class ModuleCalls(Listener):
         """Something above raised."""
         self.stop()
         self._sink.fault(self, error)
+
+
+def shape_rows(subject: Subject) -> Iterator[ModuleRow]:
+    """The calls of the last traced call of a model, with what its optimizer's last traced step said of gradients."""
+    for call in subject.calls:
+        own = call.module.parameters
+        names = [f"{call.module.path}.{tensor.name}" for tensor in own if tensor.meta.requires_grad]
+        yield ModuleRow(
+            call.module.path,
+            call.module.kind,
+            call.inputs,
+            call.outputs,
+            parameters=sum(math.prod(tensor.meta.shape) for tensor in own),
+            with_gradient=sum(name in subject.reached for name in names),
+            trainable=len(names),
+        )

@@ -11,10 +11,10 @@ from torch.optim.optimizer import register_optimizer_step_post_hook, register_op
 from tensorcheck.events import Event, GradientsArrived, GradientsZeroed, OptimizerSeen, Stage, StepTaken
 from tensorcheck.observe.describe import tensor_meta
 from tensorcheck.observe.followed import Followed, FollowedOptimizers
-from tensorcheck.observe.modules import TRACED_STEPS
 from tensorcheck.observe.patches import PATCHES
 from tensorcheck.observe.probe import Probe, Sink
 from tensorcheck.observe.subject import Subject
+from tensorcheck.observe.tracing import TRACED_STEPS
 from tensorcheck.sites import Site
 from tensorcheck.tensors import NamedTensor
 
@@ -42,17 +42,21 @@ class OptimizerProbe(Probe):
         """An optimizer was built."""
         self._optimizers.known(args[0]).built = self.sink.sites.here()
 
-    def _about_to_step(self, optimizer: Optimizer, args: object, kwargs: object) -> None:  # noqa: ARG002
+    def _about_to_step(self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         if self.is_off:
             return
         try:
+            if len(args) == 1 and not kwargs:  # a closure is the user's own code
+                self.sink.tracing.suspend_for_optimizer()
             followed = self._optimizers.follow(optimizer)
             for subject in followed.subjects:
                 if not followed.has_stepped:
                     site = self.sink.sites.here()
                     self.sink.emit(_optimizer_seen(subject, optimizer, built=followed.built, site=site), subject)
                 if subject.step < TRACED_STEPS and subject.calls:
-                    self.sink.emit(_gradients_arrived(subject, optimizer), subject)
+                    arrived = _gradients_arrived(subject, optimizer)
+                    subject.reached = frozenset(arrived.reached)
+                    self.sink.emit(arrived, subject)
             followed.has_stepped = True
         except Exception as fault:  # noqa: BLE001 - a fault of ours never reaches the user
             self.fault(fault)
@@ -62,6 +66,7 @@ class OptimizerProbe(Probe):
             return
         try:
             followed = self._optimizers.known(optimizer)
+            self.sink.tracing.resume_after_optimizer()
             followed.carried.stepped(optimizer)
             for subject in followed.subjects:
                 self._step_taken(followed, optimizer, subject)
@@ -83,6 +88,7 @@ class OptimizerProbe(Probe):
             )
             self.sink.emit(event, subject, signature=key)
         subject.step += 1
+        self.sink.tracing.step_taken(subject.step)
 
 
 class ZeroGradProbe(Probe):

@@ -12,6 +12,7 @@ keeps the function object and replaces its code: the functions of `torch.nn.func
 """
 
 import functools
+import inspect
 import os
 import threading
 from collections.abc import Callable, Sequence
@@ -21,7 +22,7 @@ from typing import Any
 
 from torch.compiler import is_compiling
 
-_FILE_NAME_THAT_WARNINGS_SKIP = "<tensorcheck, as invisible as importlib._bootstrap>"
+FILE_NAME_THAT_WARNINGS_SKIP = "<tensorcheck, as invisible as importlib._bootstrap>"
 _PLACE_OF_TARGET = "the function to call, put here by _code_that_calls"
 
 
@@ -85,7 +86,7 @@ def _wrap(patch: _Patch) -> FunctionType:
 
     # What reads a function to compile it (TorchScript) resolves the names in it among its globals.
     names = getattr(original, "__globals__", wrapper.__globals__)
-    code = wrapper.__code__.replace(co_filename=_FILE_NAME_THAT_WARNINGS_SKIP)
+    code = wrapper.__code__.replace(co_filename=FILE_NAME_THAT_WARNINGS_SKIP)
     twin = FunctionType(code, names, wrapper.__name__, closure=wrapper.__closure__)
     functools.update_wrapper(twin, original)
     return twin
@@ -113,7 +114,7 @@ def _trampoline(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - the origina
 def _code_that_calls(target: Callable[..., Any], *, name: str) -> CodeType:
     code = _trampoline.__code__
     consts = tuple(target if const == _PLACE_OF_TARGET else const for const in code.co_consts)
-    return code.replace(co_consts=consts, co_name=name, co_filename=_FILE_NAME_THAT_WARNINGS_SKIP)
+    return code.replace(co_consts=consts, co_name=name, co_filename=FILE_NAME_THAT_WARNINGS_SKIP)
 
 
 class PatchTable:
@@ -188,18 +189,21 @@ class PatchTable:
 
 
 def _replace_attribute(owner: type | ModuleType, name: str) -> _Patch:
-    patch = _Patch(getattr(owner, name))
+    held = inspect.getattr_static(owner, name)
+    is_of_class = isinstance(held, classmethod)
+    patch = _Patch(held.__func__ if is_of_class else getattr(owner, name))
     is_inherited = name not in vars(owner)
-    setattr(owner, name, patch.wrapper)
+    ours = classmethod(patch.wrapper) if is_of_class else patch.wrapper
+    setattr(owner, name, ours)
 
     def undo() -> None:
         # Somebody else may have patched over ours since; then ours stays below, and passes through.
-        if vars(owner).get(name) is not patch.wrapper:
+        if vars(owner).get(name) is not ours:
             return
         if is_inherited:
             delattr(owner, name)
         else:
-            setattr(owner, name, patch.original)
+            setattr(owner, name, held)
 
     patch.undo = undo
     return patch

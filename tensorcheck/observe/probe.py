@@ -11,6 +11,7 @@ from tensorcheck.events import Event, Stage
 from tensorcheck.observe.frames import Sites
 from tensorcheck.observe.patches import Listener
 from tensorcheck.observe.subject import Subject
+from tensorcheck.observe.tracing import Tracing
 
 
 class Sink(Protocol):
@@ -37,6 +38,13 @@ class Sink(Protocol):
 
     def wants(self, event: type[Event]) -> bool:
         """Whether any rule subscribes to this class of event."""
+
+    @property
+    def tracing(self) -> Tracing:
+        """The operations of the traced steps."""
+
+    def skip(self, what: str, why: str) -> None:
+        """Something is not looked at: coverage says so."""
 
     def wants_optimizer(self, optimizer: Optimizer) -> bool:
         """Whether this optimizer is watched: each is, unless some were named."""
@@ -70,6 +78,7 @@ class Probe(Listener, ABC):
     """Listens to one thing and emits events; a fault of its own switches it off."""
 
     emits: ClassVar[frozenset[type[Event]]]
+    """What some rule must subscribe to for this probe to be attached; one that emits nothing always is."""
     stage: ClassVar[Stage] = "elsewhere"
     """Where in a step an exception that it hears of was raised."""
 

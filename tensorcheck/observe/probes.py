@@ -10,6 +10,7 @@ from tensorcheck.observe.losses import LOSSES, LossProbe
 from tensorcheck.observe.models import ModelProbe
 from tensorcheck.observe.optimizers import OptimizerProbe, ZeroGradProbe, subjects_of
 from tensorcheck.observe.probe import Probe, Sink
+from tensorcheck.observe.recording import RecordingProbe
 from tensorcheck.observe.schedulers import SchedulerProbe
 
 
@@ -20,6 +21,7 @@ def all_probes(sink: Sink) -> Iterator[Probe]:
     yield ZeroGradProbe(sink, optimizers)
     yield BackwardProbe(sink, optimizers)
     yield LoaderProbe(sink)
+    yield RecordingProbe(sink)
     yield SchedulerProbe(sink)
     yield FreezeProbe(sink)
     for subject in sink.subjects:

@@ -29,7 +29,10 @@ class Subject:
         self.output_required_grad: bool | None = None
         self.calls: list[ModuleCalled] = []
         """What its modules did in the running step, where it was traced."""
+        self.reached: frozenset[str] = frozenset()
+        """The parameters that had a gradient when an optimizer last stepped in a traced step."""
         self._parameters: dict[int, tuple[weakref.ref[Tensor], str]] = {}
+        self._buffers: dict[int, tuple[weakref.ref[Tensor], str]] = {}
         self._paths: dict[int, tuple[weakref.ref[nn.Module], str]] = {}
         self.has_mode_layers = any(isinstance(module, _MODE_LAYERS) for module in model.modules())
         self.read_names()
@@ -41,12 +44,18 @@ class Subject:
             return
         parameters = model.named_parameters(remove_duplicate=True)
         self._parameters = {id(tensor): (weakref.ref(tensor), name) for name, tensor in parameters}
+        self._buffers = {id(tensor): (weakref.ref(tensor), name) for name, tensor in model.named_buffers()}
         self._paths = {id(module): (weakref.ref(module), path) for path, module in model.named_modules()}
 
     def name_of(self, parameter: Tensor) -> str | None:
         """The dotted path of one of its parameters; ids are reused at once, so the reference decides."""
         known, name = self._parameters.get(id(parameter), (None, None))
         return name if known is not None and known() is parameter else None
+
+    def buffer_name_of(self, tensor: Tensor) -> str | None:
+        """The dotted path of one of its buffers."""
+        known, name = self._buffers.get(id(tensor), (None, None))
+        return name if known is not None and known() is tensor else None
 
     def path_of(self, module: nn.Module) -> str | None:
         """The dotted path of one of its modules."""

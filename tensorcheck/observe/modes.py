@@ -1,0 +1,40 @@
+"""Keeping a function mode of ours on PyTorch's stack of modes without anybody noticing.
+
+A mode that is left with `__exit__` pops whatever is on top, which may by then be the user's. So ours goes to the
+bottom, above the context of `set_default_device` alone, and is taken out from wherever it is.
+"""
+
+from torch.overrides import TorchFunctionMode, _get_current_function_mode_stack, _pop_mode, _push_mode
+from torch.utils._device import DeviceContext
+
+
+def is_on_stack(mode: TorchFunctionMode) -> bool:
+    """Whether the mode is on this thread's stack; it can't be seen inside `backward` or a mode's own handler."""
+    return any(other is mode for other in _get_current_function_mode_stack())
+
+
+def insert_at_bottom(mode: TorchFunctionMode) -> None:
+    """Put a mode below those of the user."""
+    above = _take_all()
+    while above and isinstance(above[-1], DeviceContext):
+        _push_mode(above.pop())
+    _push_mode(mode)
+    _put_back(above)
+
+
+def remove(mode: TorchFunctionMode) -> bool:
+    """Take a mode out from wherever it is on this thread's stack; False if it is not there."""
+    if not is_on_stack(mode):
+        return False
+    _put_back([other for other in _take_all() if other is not mode])
+    return True
+
+
+def _take_all() -> list[TorchFunctionMode]:
+    """Empty the stack; the modes from the top to the bottom."""
+    return [_pop_mode() for _ in _get_current_function_mode_stack()]
+
+
+def _put_back(modes: list[TorchFunctionMode]) -> None:
+    for mode in reversed(modes):
+        _push_mode(mode)

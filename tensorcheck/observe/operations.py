@@ -1,0 +1,174 @@
+"""Operations: a function mode that writes down, for a few steps, what each call of PyTorch read and made.
+
+What is written down on the way is raw (a shape, a dtype, a code object and an instruction), for a step may have
+thousands of operations; it becomes a `Trace` when somebody asks. Tensors are known by their ids, each verified by a
+weak reference, since ids are reused at once.
+"""
+
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from types import CodeType
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.compiler import is_compiling
+from torch.nn.parameter import is_lazy
+from torch.overrides import TorchFunctionMode
+
+from tensorcheck.observe.frames import Sites, user_frame
+from tensorcheck.observe.patches import FILE_NAME_THAT_WARNINGS_SKIP
+from tensorcheck.tensors import TensorMeta
+from tensorcheck.trace import Operation, Origin, Trace, Value
+
+Find = Callable[[Tensor], tuple[Origin, str]]
+"""Says what a tensor is that no operation was seen to make."""
+
+_RawMeta = tuple[tuple[int, ...], torch.dtype, torch.device, bool, bool]
+_RawValue = tuple[_RawMeta, int | None, Origin | None, str]
+_RawOperation = tuple[Callable[..., Any], tuple[str, str], CodeType | None, int, tuple[int, ...], tuple[int, ...]]
+
+_UNINTERESTING = frozenset({"grad"})
+"""Properties that only read."""
+_OUTSIDE = ("", "")
+
+
+class Recorder(TorchFunctionMode):
+    """Records while it is on the stack of modes and not paused."""
+
+    def __init__(self, find: Find, fault: Callable[[Exception], None]) -> None:
+        super().__init__()
+        self._fault = fault
+        self.is_paused = False
+        self.step_is_over = False
+        """Whether the next operation is the first of another step; until then the last step is kept."""
+        self.running: list[tuple[str, str]] = []
+        """The path and class of each module that is running, the innermost last."""
+        self._find = find
+        self._operations: list[_RawOperation] = []
+        self._values: list[_RawValue] = []
+        self._places: dict[int, tuple[weakref.ref[Tensor], int]] = {}
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Iterable[type],
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:  # noqa: ANN401 - the function's own result
+        """Call the function, then write down what it did."""
+        try:
+            result = func(*args, **(kwargs or {}))
+        except BaseException as error:
+            error.__traceback__ = error.__traceback__ and error.__traceback__.tb_next
+            raise
+        if not self.is_paused and not is_compiling():
+            try:
+                self._record(func, args, kwargs, result)
+            except Exception as fault:  # noqa: BLE001 - a fault of ours never reaches the user
+                self.is_paused = True
+                self._fault(fault)
+        return result
+
+    def found(self, tensor: Tensor, origin: Origin, name: str) -> None:
+        """A tensor came from outside, such as a batch from its DataLoader."""
+        self._start_step_if_due()
+        with torch._C.DisableTorchFunction():  # noqa: SLF001 - likewise
+            self._add(tensor, None, origin, name)
+
+    def call(self, function: Callable[..., Any], given: object, made: Sequence[Tensor]) -> None:
+        """Something that was not seen from inside counts as one operation."""
+        with torch._C.DisableTorchFunction():  # noqa: SLF001 - a user's mode must not see us read a dtype
+            self._write(function, _tensors(given), made)
+
+    def place_of(self, tensor: Tensor) -> int | None:
+        """Where a tensor that is alive stands among the values."""
+        known, place = self._places.get(id(tensor), (None, -1))
+        return place if known is not None and known() is tensor else None
+
+    def trace(self, step: int, sites: Sites) -> Trace:
+        """What was recorded since the step started."""
+        return Trace(
+            step,
+            tuple(_operation(raw, sites) for raw in self._operations),
+            tuple(Value(_meta(meta), made, origin, name) for meta, made, origin, name in self._values),
+        )
+
+    def _record(
+        self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any] | None, result: object
+    ) -> None:
+        made = list(_tensors(result)) if result is not None else _changed(func, args)
+        if made and _name(func) not in _UNINTERESTING:
+            with torch._C.DisableTorchFunction():  # noqa: SLF001 - a user's mode must not see us read a dtype
+                self._write(func, _tensors((args, kwargs)), made)
+
+    def _write(self, func: Callable[..., Any], given: Iterable[Tensor], made: Sequence[Tensor]) -> None:
+        self._start_step_if_due()
+        inputs = dict.fromkeys(self._place(tensor) for tensor in given)
+        outputs = tuple([self._add(tensor, len(self._operations)) for tensor in made])
+        frame = user_frame()
+        code, instruction = (frame.f_code, frame.f_lasti) if frame is not None else (None, 0)
+        module = self.running[-1] if self.running else _OUTSIDE
+        self._operations.append((func, module, code, instruction, tuple(inputs), outputs))
+
+    def _start_step_if_due(self) -> None:
+        if self.step_is_over:
+            self.step_is_over = False
+            self._operations, self._values, self._places = [], [], {}
+
+    def _place(self, tensor: Tensor) -> int:
+        known, place = self._places.get(id(tensor), (None, -1))
+        if known is not None and known() is tensor:
+            return place
+        return self._add(tensor, None, *self._find(tensor))
+
+    def _add(self, tensor: Tensor, operation: int | None, origin: Origin | None = None, name: str = "") -> int:
+        shape = () if is_lazy(tensor) else tensor.shape
+        meta = (shape, tensor.dtype, tensor.device, tensor.requires_grad, tensor.is_leaf)
+        self._values.append((meta, operation, origin, name))
+        place = len(self._values) - 1
+        self._places[id(tensor)] = (weakref.ref(tensor), place)
+        return place
+
+
+# As the wrappers of `patches` are, so that a `stacklevel` counts to the user's line.
+Recorder.__torch_function__.__code__ = Recorder.__torch_function__.__code__.replace(
+    co_filename=FILE_NAME_THAT_WARNINGS_SKIP
+)
+
+
+def _tensors(value: object) -> Iterator[Tensor]:
+    """The tensors among arguments or results, as deep as functions of PyTorch nest them."""
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, tuple | list):
+        for child in value:
+            yield from _tensors(child)
+    elif isinstance(value, dict):
+        for child in value.values():
+            yield from _tensors(child)
+
+
+def _changed(func: Callable[..., Any], args: tuple[Any, ...]) -> list[Tensor]:
+    """What a function changed that returns nothing."""
+    name = getattr(func, "__name__", "")
+    return [args[0]] if name == "__setitem__" and args and isinstance(args[0], Tensor) else []
+
+
+def _operation(raw: _RawOperation, sites: Sites) -> Operation:
+    func, (module, kind), code, instruction, inputs, outputs = raw
+    site = sites.at(code, instruction) if code is not None else None
+    return Operation(_name(func), module, kind, site, inputs, outputs)
+
+
+def _name(func: Callable[..., Any]) -> str:
+    """What the user would call it: `linear`, `__add__`, and of a property its own name (`data`, `T`)."""
+    name = str(getattr(func, "__name__", func))
+    owner = getattr(func, "__self__", None)
+    return str(getattr(owner, "__name__", name)) if name in ("__get__", "__set__") else name
+
+
+def _meta(raw: _RawMeta) -> TensorMeta:
+    shape, dtype, device, requires_grad, is_leaf = raw
+    sizes = tuple(size if isinstance(size, int) else -1 for size in shape)
+    return TensorMeta(sizes, str(dtype).removeprefix("torch."), str(device), requires_grad, is_leaf)

@@ -1,0 +1,131 @@
+"""The probe that keeps operations recorded: it knows what must run unrecorded."""
+
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack
+from types import ModuleType
+from typing import Any, ClassVar
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+
+from tensorcheck.events import Event
+from tensorcheck.observe.describe import tensors_in
+from tensorcheck.observe.patches import PATCHES, Listener
+from tensorcheck.observe.probe import Probe, Sink
+
+_UNRECORDED: tuple[tuple[type | ModuleType, str], ...] = (
+    (Optimizer, "zero_grad"),
+    (torch.jit, "trace"),
+    (torch.jit, "trace_module"),
+    (torch.export, "export"),
+)
+"""An optimizer's own arithmetic, and compilers that write down the stack or the modes that they find."""
+_UNSEEN: tuple[tuple[type | ModuleType, str], ...] = (
+    (torch, "from_numpy"),
+    (torch, "frombuffer"),
+    (torch, "from_dlpack"),
+    (torch.autograd.Function, "apply"),
+)
+"""What makes tensors without a function mode seeing it."""
+_WITH_FAST_PATHS = (nn.MultiheadAttention, nn.TransformerEncoderLayer, nn.TransformerEncoder)
+
+
+class RecordingProbe(Probe):
+    """Opens the trace, and suspends it around optimizers, fast paths and compiled code."""
+
+    emits: ClassVar[frozenset[type[Event]]] = frozenset()
+
+    def attach(self, handles: ExitStack) -> None:
+        """Start to record, unless something in this process is compiled."""
+        if _something_is_compiled():
+            self.sink.skip("operations", "something in this process was compiled, which a trace would disturb")
+            return
+        tracing = self.sink.tracing
+        handles.callback(tracing.close)
+        tracing.open()
+        tracing.handles.enter_context(PATCHES.undo_in_forks(tracing.close))
+        tracing.handles.enter_context(PATCHES.patch_attribute(torch, "compile", self))
+        for owner, name in _UNRECORDED:
+            tracing.handles.enter_context(PATCHES.patch_attribute(owner, name, _Suspending(self.sink)))
+        for cls in _WITH_FAST_PATHS:
+            tracing.handles.enter_context(PATCHES.patch_attribute(cls, "forward", _FastPaths(self.sink)))
+        for owner, name in _UNSEEN:
+            tracing.handles.enter_context(
+                PATCHES.patch_attribute(owner, name, _Unseen(self.sink, getattr(owner, name)))
+            )
+
+    def before(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:  # noqa: ARG002
+        """`torch.compile` is called: no mode may be active around what it makes."""
+        if self.sink.tracing.is_open:
+            self.sink.tracing.close()
+            self.sink.skip("operations", "torch.compile was called, which a trace would disturb")
+
+
+def _something_is_compiled() -> bool:
+    """Whether `torch.compile` was used; the same table has what is kept from compilation, without a backend."""
+    frames = sys.modules.get("torch._dynamo.eval_frame")
+    return any(callable(backend) for backend in getattr(frames, "cached_backends", {}).values())
+
+
+class _Suspending(Listener):
+    """What it hears runs unrecorded."""
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+        self._tracing = sink.tracing
+
+    def before(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:  # noqa: ARG002
+        """Record nothing of it."""
+        self._tracing.suspend()
+
+    def returned(self, args: tuple[Any, ...], kwargs: dict[str, Any], result: object) -> None:  # noqa: ARG002
+        """Record again."""
+        self._tracing.resume()
+
+    def raised(self, args: tuple[Any, ...], kwargs: dict[str, Any], error: BaseException) -> None:  # noqa: ARG002
+        """Record again."""
+        self._tracing.resume()
+
+    def fault(self, error: Exception) -> None:
+        """Record no more at all."""
+        self._tracing.close()
+        self._sink.fault(self, error)
+
+
+class _Unseen(Listener):
+    """A constructor that no mode sees."""
+
+    def __init__(self, sink: Sink, function: Callable[..., Any]) -> None:
+        self._sink = sink
+        self._function = function
+
+    def returned(self, args: tuple[Any, ...], kwargs: dict[str, Any], result: object) -> None:
+        """Write it down; a custom autograd function by the name of its class."""
+        function = args[0] if args and isinstance(args[0], type) else self._function
+        self._sink.tracing.record_call(function, (args, kwargs), list(tensors_in(result)))
+
+    def fault(self, error: Exception) -> None:
+        """It stays unseen."""
+        self._sink.fault(self, error)
+
+
+class _FastPaths(_Suspending):
+    """Attention in evaluation mode: one operation, whatever it does inside."""
+
+    def before(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Suspend, if the fast path may be taken."""
+        if not args[0].training:
+            super().before(args, kwargs)
+
+    def returned(self, args: tuple[Any, ...], kwargs: dict[str, Any], result: object) -> None:
+        """Write it down as one."""
+        if not args[0].training:
+            super().returned(args, kwargs, result)
+            self._tracing.record_call(type(args[0]), (args[1:], kwargs), list(tensors_in(result)))
+
+    def raised(self, args: tuple[Any, ...], kwargs: dict[str, Any], error: BaseException) -> None:
+        """Record again."""
+        if not args[0].training:
+            super().raised(args, kwargs, error)

@@ -1,0 +1,156 @@
+"""What happened in one traced step, operation by operation, as a graph that any tensor can be followed back in.
+
+Values are numbered in the order in which they came to be, and each knows the operation that made it or, where no
+operation was seen to make it, the place that it was found in. So a chain always leads to smaller numbers.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from tensorcheck.sites import Site
+from tensorcheck.tensors import TensorMeta
+
+
+class Origin(StrEnum):
+    """What a tensor is that no traced operation made."""
+
+    BATCH = "batch field"
+    """A DataLoader handed it out."""
+    PARAMETER = "parameter"
+    BUFFER = "buffer"
+    ATTRIBUTE = "plain attribute"
+    """A module holds it without having registered it."""
+    UNKNOWN = "made before the trace"
+    """It was there when the tracing began, or a constructor made it that cannot be seen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A tensor as it was at one moment; an operation in place makes a new value of the same tensor.
+
+    >>> print(Value(TensorMeta((3,), "float32", "cpu"), origin=Origin.BATCH, name="batch[0]"))
+    batch[0]: float32[3] cpu (batch field)
+    """
+
+    meta: TensorMeta
+    operation: int | None = None
+    """The operation that made it, by its place in the trace."""
+    origin: Origin | None = None
+    """Where it was found, if no operation made it."""
+    name: str = ""
+    """How its owner reaches it: `batch[0]`, `head.weight`."""
+
+    def __str__(self) -> str:
+        name = f"{self.name}: " if self.name else ""
+        return f"{name}{self.meta}{f' ({self.origin})' if self.origin else ''}"
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One call of a function of PyTorch, as the user or one of PyTorch's own layers made it.
+
+    >>> print(Operation("linear", module="head", kind="Linear", site=None, inputs=(0, 1), outputs=(2,)))
+    linear in `head` (Linear)
+    """
+
+    name: str
+    module: str
+    """The dotted path of the module that it ran in; empty outside of all but the watched model itself."""
+    kind: str
+    """The class of that module; empty outside of the model."""
+    site: Site | None
+    """The user's line."""
+    inputs: tuple[int, ...]
+    """The values that it read, by their places in the trace."""
+    outputs: tuple[int, ...]
+    """The values that it made."""
+
+    def __str__(self) -> str:
+        place = f" in `{self.module}` ({self.kind})" if self.module else ""
+        return f"{self.name}{place}{f', {self.site}' if self.site else ''}"
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """The operations and values of one step.
+
+    >>> source = Value(TensorMeta((2,), "float64", "cpu"), origin=Origin.BATCH, name="batch[0]")
+    >>> product = Value(TensorMeta((2,), "float64", "cpu"), operation=0)
+    >>> trace = Trace(0, (Operation("mul", "", "", None, inputs=(0,), outputs=(1,)),), (source, product))
+    >>> [str(value) for value in trace.chain(1)]
+    ['float64[2] cpu', 'batch[0]: float64[2] cpu (batch field)']
+    """
+
+    step: int
+    operations: tuple[Operation, ...] = ()
+    values: tuple[Value, ...] = ()
+
+    def inputs(self, value: int) -> tuple[int, ...]:
+        """The values that one was made from."""
+        made = self.values[value].operation
+        return () if made is None else self.operations[made].inputs
+
+    def ancestors(self, value: int) -> Iterator[int]:
+        """The value itself and all that it was made from, the latest first, each once."""
+        seen, waiting = {value}, [value]
+        while waiting:
+            latest = max(waiting)
+            waiting.remove(latest)
+            yield latest
+            new = [other for other in self.inputs(latest) if other not in seen]
+            seen.update(new)
+            waiting += dict.fromkeys(new)
+
+    def chain(self, value: int) -> Iterator[Value]:
+        """From a value back to where it came from, by the input that each operation worked on: its first."""
+        place: int | None = value
+        while place is not None:
+            yield self.values[place]
+            place = next(iter(self.inputs(place)), None)
+
+    def __str__(self) -> str:
+        """One line an operation: what it made, and where."""
+        rows = [
+            (str(operation), " + ".join(str(self.values[place]) for place in operation.outputs))
+            for operation in self.operations
+        ]
+        width = max((len(made) for made, _ in rows), default=0)
+        return "\n".join(f"{made:<{width}} -> {values}" for made, values in rows)
+
+    def sources(self, value: int) -> Iterator[Value]:
+        """The values that one was made from in the end, that no traced operation made."""
+        return (self.values[place] for place in self.ancestors(value) if self.values[place].operation is None)
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where a tensor came from: the operations that it went through, back to where it was found.
+
+    >>> source = Value(TensorMeta((2,), "float64", "cpu"), origin=Origin.BATCH, name="batch[0]")
+    >>> product = Value(TensorMeta((2,), "float64", "cpu"), operation=0)
+    >>> trace = Trace(0, (Operation("mul", "", "", None, inputs=(0,), outputs=(1,)),), (source, product))
+    >>> print(Provenance(trace, 1))
+    float64[2] cpu
+      from mul
+      of batch[0]: float64[2] cpu (batch field)
+    """
+
+    trace: Trace
+    value: int
+
+    def operations(self) -> Iterator[Operation]:
+        """The operations on the way back, the latest first, by the input that each worked on."""
+        for value in self.trace.chain(self.value):
+            if value.operation is not None:
+                yield self.trace.operations[value.operation]
+
+    @property
+    def source(self) -> Value:
+        """Where the way back ends."""
+        return list(self.trace.chain(self.value))[-1]
+
+    def __str__(self) -> str:
+        steps = [f"  from {operation}" for operation in self.operations()]
+        end = [f"  of {self.source}"] if steps else []
+        return "\n".join([str(self.trace.values[self.value]), *steps, *end])
