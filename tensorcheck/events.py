@@ -12,6 +12,7 @@ from typing import ClassVar, Literal
 from tensorcheck.modules import LoaderMeta, ModuleMeta
 from tensorcheck.sites import Site
 from tensorcheck.tensors import NamedTensor, TensorMeta
+from tensorcheck.trace import Operation
 
 
 class Instrument(StrEnum):
@@ -161,6 +162,8 @@ class ModuleCalled(Event):
     outputs: tuple[NamedTensor, ...]
     is_grad_enabled: bool
     site: Site | None
+    cut: Operation | None = None
+    """The operation on the way to its first input that was given a gradient to pass on and did not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +214,8 @@ class Crashed(Event):
     call: FailedCall | None
     loss: NamedTensor | None
     """What `backward` was called on, as its user wrote it; None in other stages."""
+    cut: Operation | None
+    """The operation on the way to that loss that was given a gradient and passed none on, where it was traced."""
     modules: tuple[ModuleMeta, ...]
     """The modules that were running, outermost first."""
     calls: tuple[ModuleCalled, ...]

@@ -29,7 +29,7 @@ def explain(error: BaseException | None = None) -> Report:
     if error is None:
         msg = "there is no exception to explain: none is being handled, and none has reached the prompt"
         raise LookupError(msg)
-    crash = crash_of(error, "elsewhere", (), Sites())
+    crash = crash_of(error, "elsewhere", Sites())
     findings = tuple(Judge(all_rules()).judge(crash))
     unknown = () if findings else (Skipped(f"{crash.error}: {crash.message}", "no rule knows this exception"),)
     coverage = Coverage(skipped=unknown)

@@ -196,7 +196,8 @@ class Session:
         if not isinstance(error, Exception) or error is self._asked_for or self._is_explained(error):
             return
         try:
-            self._explain(crash_of(error, stage, self.subjects, self.sites), error)
+            crash = crash_of(error, stage, self.sites, subjects=self.subjects, find_cut=self.tracing.cut_before)
+            self._explain(crash, error)
         except Exception as fault:  # noqa: BLE001 - the user's own exception is never replaced
             self.fault("crash explanation", fault)
 

@@ -2,7 +2,7 @@
 
 import ast
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from types import FrameType
 
@@ -16,6 +16,7 @@ from tensorcheck.observe.losses import LOSSES
 from tensorcheck.observe.subject import Subject
 from tensorcheck.sites import Site
 from tensorcheck.tensors import NamedTensor
+from tensorcheck.trace import Operation
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +62,18 @@ class _Frame:
 _CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 
 
-def crash_of(error: BaseException, stage: Stage, subjects: Sequence[Subject], sites: Sites) -> Crashed:
-    """Everything about a crash that its stack still shows."""
+FindCut = Callable[[Sequence[object], Sites], Operation | None]
+
+
+def crash_of(
+    error: BaseException,
+    stage: Stage,
+    sites: Sites,
+    *,
+    subjects: Sequence[Subject] = (),
+    find_cut: FindCut = lambda _inputs, _sites: None,
+) -> Crashed:
+    """Everything about a crash that its stack still shows, and where its loss lost its gradient, if that was traced."""
     frames = [*_running(), *(_Frame(frame, instruction) for frame, instruction in frames_of(error.__traceback__))]
     frames = [frame for frame in frames if frame.owner is not Owner.OURS]
     last = max((index for index, frame in enumerate(frames) if frame.owner is Owner.USER), default=-1)
@@ -74,6 +85,7 @@ def crash_of(error: BaseException, stage: Stage, subjects: Sequence[Subject], si
         message=str(error),
         call=_failed_call(frames[last], frames[last + 1 :], subject) if last >= 0 else None,
         loss=_loss(frames, frames[last]) if last >= 0 else None,
+        cut=find_cut([_loss_tensor(frames)], sites),
         modules=tuple(_modules(frames, subject)),
         calls=tuple(subject.calls) if subject else (),
         trainable=subject.trainable() if subject else 0,
@@ -147,10 +159,14 @@ def _argument_sites(user: _Frame, call: _Frame) -> dict[str, Site]:
 
 
 def _loss(frames: Sequence[_Frame], user: _Frame) -> NamedTensor | None:
-    """What `Tensor.backward` was called on."""
-    called = [frame for frame in frames if frame.frame.f_code is Tensor.backward.__code__]
-    tensor = called[-1].frame.f_locals.get("self") if called else None
+    """What `Tensor.backward` was called on, as the user wrote it."""
+    tensor = _loss_tensor(frames)
     node = expression_at(user.frame.f_code, user.instruction)
     if not isinstance(tensor, Tensor) or not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
         return None
     return NamedTensor(ast.unparse(node.func.value), tensor_meta(tensor))
+
+
+def _loss_tensor(frames: Sequence[_Frame]) -> object:
+    called = [frame for frame in frames if frame.frame.f_code is Tensor.backward.__code__]
+    return called[-1].frame.f_locals.get("self") if called else None

@@ -92,6 +92,7 @@ class ModuleCalls(Listener):
             outputs=named_tensors(result, "output"),
             is_grad_enabled=torch.is_grad_enabled(),
             site=self._sink.sites.here(),
+            cut=self._sink.tracing.cut_before(args, self._sink.sites),
         )
         self._subject.calls.append(event)
         self._sink.emit(event, self._subject)

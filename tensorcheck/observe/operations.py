@@ -8,7 +8,7 @@ weak reference, since ids are reused at once.
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import CodeType
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -24,9 +24,30 @@ from tensorcheck.trace import Operation, Origin, Trace, Value
 Find = Callable[[Tensor], tuple[Origin, str]]
 """Says what a tensor is that no operation was seen to make."""
 
-_RawMeta = tuple[tuple[int, ...], torch.dtype, torch.device, bool, bool]
-_RawValue = tuple[_RawMeta, int | None, Origin | None, str]
-_RawOperation = tuple[Callable[..., Any], tuple[str, str], CodeType | None, int, tuple[int, ...], tuple[int, ...]]
+
+class _RawValue(NamedTuple):
+    """A tensor's metadata as PyTorch gives it, and where it came from."""
+
+    shape: tuple[int, ...]
+    dtype: torch.dtype
+    device: torch.device
+    requires_grad: bool
+    is_leaf: bool
+    operation: int | None
+    origin: Origin | None
+    name: str
+
+
+class _RawOperation(NamedTuple):
+    """A call, with its place in the user's code not yet looked up."""
+
+    function: Callable[..., Any]
+    module: tuple[str, str]
+    code: CodeType | None
+    instruction: int
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+
 
 _UNINTERESTING = frozenset({"grad"})
 """Properties that only read."""
@@ -86,12 +107,25 @@ class Recorder(TorchFunctionMode):
         known, place = self._places.get(id(tensor), (None, -1))
         return place if known is not None and known() is tensor else None
 
+    def cut_before(self, tensor: Tensor, sites: Sites) -> Operation | None:
+        """The last operation on the way to a tensor, by first inputs, that was given a gradient and passed none on."""
+        place = self.place_of(tensor)
+        while place is not None:
+            value = self._values[place]
+            if value.operation is None or value.requires_grad:
+                return None
+            operation = self._operations[value.operation]
+            if any(self._values[other].requires_grad for other in operation.inputs):
+                return _operation(operation, sites)
+            place = next(iter(operation.inputs), None)
+        return None
+
     def trace(self, step: int, sites: Sites) -> Trace:
         """What was recorded since the step started."""
         return Trace(
             step,
             tuple(_operation(raw, sites) for raw in self._operations),
-            tuple(Value(_meta(meta), made, origin, name) for meta, made, origin, name in self._values),
+            tuple(_value(raw) for raw in self._values),
         )
 
     def _record(
@@ -109,7 +143,7 @@ class Recorder(TorchFunctionMode):
         frame = user_frame()
         code, instruction = (frame.f_code, frame.f_lasti) if frame is not None else (None, 0)
         module = self.running[-1] if self.running else _OUTSIDE
-        self._operations.append((func, module, code, instruction, tuple(inputs), outputs))
+        self._operations.append(_RawOperation(func, module, code, instruction, tuple(inputs), outputs))
 
     def _start_step_if_due(self) -> None:
         if self.step_is_over:
@@ -124,8 +158,8 @@ class Recorder(TorchFunctionMode):
 
     def _add(self, tensor: Tensor, operation: int | None, origin: Origin | None = None, name: str = "") -> int:
         shape = () if is_lazy(tensor) else tensor.shape
-        meta = (shape, tensor.dtype, tensor.device, tensor.requires_grad, tensor.is_leaf)
-        self._values.append((meta, operation, origin, name))
+        known = (shape, tensor.dtype, tensor.device, tensor.requires_grad, tensor.is_leaf)
+        self._values.append(_RawValue(*known, operation, origin, name))
         place = len(self._values) - 1
         self._places[id(tensor)] = (weakref.ref(tensor), place)
         return place
@@ -156,9 +190,15 @@ def _changed(func: Callable[..., Any], args: tuple[Any, ...]) -> list[Tensor]:
 
 
 def _operation(raw: _RawOperation, sites: Sites) -> Operation:
-    func, (module, kind), code, instruction, inputs, outputs = raw
-    site = sites.at(code, instruction) if code is not None else None
-    return Operation(_name(func), module, kind, site, inputs, outputs)
+    site = sites.at(raw.code, raw.instruction) if raw.code is not None else None
+    return Operation(_name(raw.function), *raw.module, site, raw.inputs, raw.outputs)
+
+
+def _value(raw: _RawValue) -> Value:
+    sizes = tuple(size if isinstance(size, int) else -1 for size in raw.shape)
+    dtype = str(raw.dtype).removeprefix("torch.")
+    meta = TensorMeta(sizes, dtype, str(raw.device), raw.requires_grad, raw.is_leaf)
+    return Value(meta, raw.operation, raw.origin, raw.name)
 
 
 def _name(func: Callable[..., Any]) -> str:
@@ -166,9 +206,3 @@ def _name(func: Callable[..., Any]) -> str:
     name = str(getattr(func, "__name__", func))
     owner = getattr(func, "__self__", None)
     return str(getattr(owner, "__name__", name)) if name in ("__get__", "__set__") else name
-
-
-def _meta(raw: _RawMeta) -> TensorMeta:
-    shape, dtype, device, requires_grad, is_leaf = raw
-    sizes = tuple(size if isinstance(size, int) else -1 for size in shape)
-    return TensorMeta(sizes, str(dtype).removeprefix("torch."), str(device), requires_grad, is_leaf)

@@ -16,7 +16,7 @@ from tensorcheck.observe.describe import leaves
 from tensorcheck.observe.frames import Sites
 from tensorcheck.observe.operations import Recorder
 from tensorcheck.observe.subject import Subject
-from tensorcheck.trace import Origin, Trace
+from tensorcheck.trace import Operation, Origin, Trace
 
 TRACED_STEPS = 3
 
@@ -47,6 +47,13 @@ class Tracing:
         self._running.clear()
         self._off()
         self.handles.close()
+
+    def cut_before(self, inputs: Sequence[object], sites: Sites) -> Operation | None:
+        """Where the first of a module's inputs lost its gradient, if it had one."""
+        first = next(iter(inputs), None)
+        if not self.is_open or not isinstance(first, Tensor) or first.requires_grad:
+            return None
+        return self.recorder.cut_before(first, sites)
 
     def trace(self, sites: Sites) -> Trace:
         """The last step that was recorded."""

@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Sequence
 
 from tensorcheck.events import GradientsArrived, ModuleCalled
-from tensorcheck.findings import Finding, Severity
+from tensorcheck.findings import Finding, Related, Severity
 from tensorcheck.rule import Rule
+from tensorcheck.sites import Site
 from tensorcheck.tensors import NamedTensor
 from tensorcheck.wording import counted, listed, title
 
@@ -103,15 +104,23 @@ class DetachedForward(Rule[ModuleCalled | GradientsArrived]):
 
     def _finding(self, call: ModuleCalled, source: ModuleCalled, lost: Sequence[str]) -> Finding:
         given = call.inputs[0].meta
+        cut = call.cut.site if call.cut is not None else None
         return self.finding(
             f"{counted(len(lost), 'parameter')} before {title(call.module)} got no gradient: the graph is cut",
-            label=f"{given.notation}, no grad",
+            label=f"`{call.cut.name}` cuts it here" if cut and call.cut else f"{given.notation}, no grad",
             expected=f"{given.notation} with grad    as `{source.module.path}` returned it",
             got=f"{given.notation} without grad    as `{call.module.path}` got it",
-            site=call.site,
+            site=cut or call.site,
             module=call.module.path,
+            related=_used(call, cut),
             notes=(f"never learns: {listed(lost)}",),
         )
+
+
+def _used(call: ModuleCalled, cut: Site | None) -> tuple[Related, ...]:
+    if cut is None or call.site is None or call.site.line == cut.line:
+        return ()
+    return (Related(call.site, f"{title(call.module)} is given it here"),)
 
 
 def _source(call: ModuleCalled, before: Sequence[ModuleCalled]) -> ModuleCalled | None:

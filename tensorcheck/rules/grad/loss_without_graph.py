@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from tensorcheck.events import Crashed
-from tensorcheck.findings import Finding, Severity
+from tensorcheck.findings import Finding, Related, Severity
 from tensorcheck.rule import Rule
 from tensorcheck.wording import counted
 
@@ -53,12 +53,14 @@ class LossWithoutGraph(Rule[Crashed]):
                 note = "the model's output did not require a gradient: it was lost inside the model's forward"
             case None:
                 note = "the watched model was not called with gradients on before this"
-        loss = event.loss
+        loss, cut = event.loss, event.cut
+        made = cut.site if cut is not None else None
         yield self.finding(
             f"`backward` got a loss without a graph, though {counted(event.trainable, 'parameter')} can train",
-            label=str(loss.meta) if loss is not None else "no grad",
+            label=f"`{cut.name}` cuts it here" if made and cut else str(loss.meta) if loss is not None else "no grad",
             expected="a loss that was computed from the model's output, with gradients on",
             got=str(loss.meta) if loss is not None else "a tensor without a gradient",
-            site=event.site,
-            notes=(note,),
+            site=made or event.site,
+            related=(Related(event.site, "`backward` is called here"),) if made and event.site else (),
+            notes=() if made else (note,),
         )
