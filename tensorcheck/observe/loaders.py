@@ -39,7 +39,8 @@ class LoaderProbe(Probe):
         dataset = args[0]._dataset  # noqa: SLF001 - the iterator knows its loader by the dataset alone
         if not self.sink.hears_this_thread() or not self.sink.wants_dataset(dataset):
             return
-        self.sink.tracing.batch_loaded(result)
+        if self.sink.tracing.is_open:
+            self.sink.tracing.batch_loaded(result)
         with torch._C.DisableTorchFunction():  # noqa: SLF001 - a user's mode must not see us read a dtype
             key = ("batch", id(dataset), signature(result))
             if not self.sink.is_known(key):

@@ -59,30 +59,34 @@ class LossProbe(Probe):
         It counts as one operation, and is called as without a trace, so that its warnings point to the user's line.
         """
         self._depth += 1
-        self.sink.tracing.suspend()
+        if self.sink.tracing.is_open:
+            self.sink.tracing.suspend()
 
     def raised(self, args: tuple[Any, ...], kwargs: dict[str, Any], error: BaseException) -> None:
         """The loss raised."""
-        self._depth -= 1
-        self.sink.tracing.resume()
+        self._leave()
         super().raised(args, kwargs, error)
 
     def returned(self, args: tuple[Any, ...], kwargs: dict[str, Any], result: object) -> None:
         """The loss returned."""
-        self._depth -= 1
-        self.sink.tracing.resume()
-        if not self._depth:
-            self.sink.tracing.record_call(getattr(functional, self._function), (args, kwargs), list(tensors_in(result)))
-        if self._depth or not self.sink.hears_this_thread() or TracingContext.try_get() is not None:
+        self._leave()
+        if self._depth or not self.sink.hears_this_thread():
             return
+        if self.sink.tracing.is_open:
+            self.sink.tracing.record_call(getattr(functional, self._function), (args, kwargs), list(tensors_in(result)))
         given, target = _argument("input", 0, args, kwargs), _argument("target", 1, args, kwargs)
         if isinstance(given, Tensor) and isinstance(target, Tensor) and isinstance(result, Tensor):
             with torch._C.DisableTorchFunction():  # noqa: SLF001 - a user's mode must not see us read a dtype
                 self._computed(given, target, result, reduction=str(kwargs.get("reduction", "mean")))
 
+    def _leave(self) -> None:
+        self._depth -= 1
+        if self.sink.tracing.is_open:
+            self.sink.tracing.resume()
+
     def _computed(self, given: Tensor, target: Tensor, output: Tensor, *, reduction: str) -> None:
         look = (signature(given), signature(target), given.shape == target.shape, output.dim())
-        if look in self._clean:
+        if look in self._clean or TracingContext.try_get() is not None:
             return
         frame = user_frame()
         key = (self._function, look, (id(frame.f_code), frame.f_lasti) if frame else None)

@@ -1,8 +1,11 @@
 """The watched model's own calls: batch in, output out, and the mode it was in.
 
-`forward` and `__call__` are patched on the model's class and not hooked on the model itself: a hook lives in the
-module's own `__dict__`, so it would be pickled with the model by `torch.save`, copied into an EMA by `deepcopy`, and
-it is ignored by a model that was compiled before. Of the two, the outermost call of the two counts.
+`forward` is patched on the model's class and not hooked on the model itself: a hook lives in the module's own
+`__dict__`, so it would be pickled with the model by `torch.save`, copied into an EMA by `deepcopy`, and is ignored by a
+model that was compiled before; and it does not see a direct call of `forward`. A model whose `forward` is its own
+attribute or was compiled is heard by its `__call__`; where both are heard, the outermost call counts.
+
+What runs in each step is kept short: between two steps of a real model all of it has left the processor's caches.
 """
 
 import sys
@@ -23,7 +26,7 @@ from tensorcheck.observe.subject import Subject
 
 
 class _Compilations(Listener):
-    """Hears `torch.compile`, whose results belong to a class that is not imported before."""
+    """Hears what compiles a model: from then on its calls, and no longer its `forward`, are what can be heard."""
 
     def __init__(self, probe: "ModelProbe", handles: ExitStack) -> None:
         self._probe = probe
@@ -31,10 +34,11 @@ class _Compilations(Listener):
         self._is_attached = False
 
     def returned(self, args: tuple[Any, ...], kwargs: dict[str, Any], result: object) -> None:  # noqa: ARG002
-        """Something was compiled."""
-        if isinstance(result, nn.Module) and not self._is_attached:
+        """`torch.compile` made a module, or `nn.Module.compile` changed one."""
+        compiled = result if result is not None else next(iter(args), None)
+        if isinstance(compiled, nn.Module) and not self._is_attached:
             self._is_attached = True
-            self._probe.attach_compiled(type(result), self._handles)
+            self._probe.attach_calls(type(compiled), self._handles)
 
     def fault(self, error: Exception) -> None:
         """The compiled model is not heard."""
@@ -56,34 +60,36 @@ class ModelProbe(Probe):
 
     def attach(self, handles: ExitStack) -> None:
         """Patch the model's class."""
-        cls = type(self._subject.model())
-        handles.enter_context(PATCHES.patch_attribute(cls, "__call__", self))
-        handles.enter_context(PATCHES.patch_attribute(cls, "forward", self))
-        handles.enter_context(PATCHES.patch_attribute(torch, "compile", _Compilations(self, handles)))
+        model = self._subject.model()
+        handles.enter_context(PATCHES.patch_attribute(type(model), "forward", self))
+        if model is not None and ("forward" in vars(model) or model._compiled_call_impl is not None):  # noqa: SLF001 - no other sign
+            self.attach_calls(type(model), handles)
+        for owner in (torch, nn.Module):
+            handles.enter_context(PATCHES.patch_attribute(owner, "compile", _Compilations(self, handles)))
         tracing = self.sink.tracing
         if tracing.is_open:
             tracing.handles.enter_context(PATCHES.patch_attribute(nn.Module, "__call__", self._modules))
         handles.callback(self._modules.stop)
         dynamo = sys.modules.get("torch._dynamo")
         if dynamo is not None:
-            self.attach_compiled(dynamo.OptimizedModule, handles)
+            self.attach_calls(dynamo.OptimizedModule, handles)
 
-    def attach_compiled(self, cls: type[nn.Module], handles: ExitStack) -> None:
-        """Hear the model through what `torch.compile` made of it, too."""
+    def attach_calls(self, cls: type[nn.Module], handles: ExitStack) -> None:
+        """Hear the model by the calls of this class, its own or that of what `torch.compile` made of it."""
         handles.enter_context(PATCHES.patch_attribute(cls, "__call__", self))
 
     def before(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:  # noqa: ARG002
         """The model is about to be called, or another instance of its class."""
-        if not self._is_ours(args[0]):
-            return
-        self.sink.adopt_this_thread()
-        self._depth += 1
-        model: nn.Module = args[0]
-        if self._depth == 1 and model is self._subject.model():
-            if self._modules.wants_this_call():
-                self._modules.start(model)
-            else:
-                self.sink.tracing.wait_for_step()
+        if self._is_ours(args[0]):
+            self._depth += 1
+            if self.sink.tracing.is_open and self._depth == 1:
+                self._traced(args[0])
+
+    def _traced(self, model: nn.Module) -> None:
+        if model is self._subject.model() and self._modules.wants_this_call():
+            self._modules.start(model)
+        else:
+            self.sink.tracing.wait_for_step()
 
     def raised(self, args: tuple[Any, ...], kwargs: dict[str, Any], error: BaseException) -> None:
         """The model raised; its innermost call hears it first and explains it."""
@@ -115,9 +121,10 @@ class ModelProbe(Probe):
 
     def _leave(self) -> bool:
         self._depth -= 1
-        if self._depth == 0:
-            self._modules.stop()
-        return self._depth == 0
+        if self._depth:
+            return False
+        self._modules.stop()
+        return True
 
     def _finished(self, model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], result: object) -> None:
         subject, grad = self._subject, torch.is_grad_enabled()
@@ -137,6 +144,7 @@ class ModelProbe(Probe):
             subject.output_required_grad = self._requires_grad(key, result)
         if self.sink.is_known(key):
             return
+        self.sink.adopt_this_thread()
         event = ForwardFinished(
             step=subject.step,
             model=ModuleMeta("", subject.kind),

@@ -105,9 +105,8 @@ class Tracing:
 
     def batch_loaded(self, batch: object) -> None:
         """A DataLoader handed out a batch."""
-        if self.is_open:
-            for name, tensor in leaves(batch, "batch"):
-                self.recorder.found(tensor, Origin.BATCH, name)
+        for name, tensor in leaves(batch, "batch"):
+            self.recorder.found(tensor, Origin.BATCH, name)
 
     def module_entered(self, module: nn.Module, path: str) -> None:
         """A module is about to run."""
