@@ -107,7 +107,7 @@ class OptimizerSeen(Event):
     held_frozen: tuple[str, ...]
     """Those of them that do not require a gradient."""
     forgotten: tuple[NamedTensor, ...]
-    """The model's parameters that have a gradient but are held by no optimizer that is alive."""
+    """The model's parameters that want and have a gradient but are held by no optimizer that is alive."""
     built: Site | None
     """Where it was built, if that was while the model was watched."""
     site: Site | None

@@ -8,6 +8,8 @@ import pytest
 # The tests run side by side: more threads in each would only wait for one another. Read when torch is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+collect_ignore_glob = ["gallery/*/*.py"]  # scripts of strangers, to be run and not to be imported
+
 Golden = Callable[[str, str], None]
 
 

@@ -149,7 +149,11 @@ def _forgotten(subject: Subject, held: dict[str, Tensor]) -> tuple[NamedTensor, 
 
     All optimizers that are alive are asked, for a model may have several, and the others may not have stepped yet.
     """
-    missing = {name: tensor for name, tensor in subject.parameters() if name not in held and tensor.grad is not None}
+    missing = {
+        name: tensor
+        for name, tensor in subject.parameters()
+        if name not in held and tensor.requires_grad and tensor.grad is not None
+    }
     if not missing:
         return ()
     # `type(...)` and not `isinstance`: that would run the `__class__` property of any lazy proxy on the heap.

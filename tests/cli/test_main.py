@@ -1,8 +1,8 @@
 """The frame of the command line, as a person at a shell meets it."""
 
+import os
 import subprocess
 import sys
-import time
 
 import click
 import pytest
@@ -30,12 +30,15 @@ def test_help_names_every_command_and_what_it_does(flag: str) -> None:
 
 def test_help_starts_in_a_fifth_of_a_second() -> None:
     run("--help")
-    seconds = []
-    for _ in range(5):
-        start = time.perf_counter()
-        run("--help")
-        seconds.append(time.perf_counter() - start)
-    assert min(seconds) < 0.2
+    assert min(processor_seconds("--help") for _ in range(5)) < 0.2
+
+
+def processor_seconds(*arguments: str) -> float:
+    """Time of the processor and not of the clock, which other tests that run meanwhile would make longer."""
+    before = os.times()
+    run(*arguments)
+    after = os.times()
+    return after.children_user + after.children_system - before.children_user - before.children_system
 
 
 @pytest.mark.parametrize("line", LIGHT_COMMANDS)

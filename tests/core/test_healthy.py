@@ -271,3 +271,15 @@ def test_two_optimizers_for_two_parts_of_one_model() -> None:
             model(torch.rand(8, 4)).square().mean().backward()
             for optimizer in optimizers:
                 optimizer.step()
+
+
+def test_a_model_that_was_trained_before_its_body_was_frozen() -> None:
+    model = net()
+    model(torch.rand(8, 4)).square().mean().backward()
+    model[0].requires_grad_(False)
+    optimizer = torch.optim.SGD(model[1:].parameters(), lr=0.1)
+    with watched(model):
+        for _ in range(STEPS):
+            optimizer.zero_grad()
+            model(torch.rand(8, 4)).square().mean().backward()
+            optimizer.step()
