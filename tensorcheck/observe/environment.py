@@ -9,8 +9,11 @@ from tensorcheck.record import Environment
 
 def environment() -> Environment:
     """The versions and devices of this process."""
-    count = torch.accelerator.device_count() if torch.accelerator.is_available() else 0
+    return Environment(torch.__version__, platform.python_version(), ("cpu", *_accelerators()))
+
+
+def _accelerators() -> list[str]:
+    if not torch.accelerator.is_available():
+        return []
     kind = torch.accelerator.current_accelerator()
-    return Environment(
-        torch.__version__, platform.python_version(), ("cpu", *(f"{kind}:{index}" for index in range(count)))
-    )
+    return [f"{kind}:{index}" for index in range(torch.accelerator.device_count())]

@@ -17,7 +17,7 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
-from types import CodeType, FunctionType, ModuleType
+from types import ClassMethodDescriptorType, CodeType, FunctionType, ModuleType
 from typing import Any
 
 from torch.compiler import is_compiling
@@ -190,10 +190,10 @@ class PatchTable:
 
 def _replace_attribute(owner: type | ModuleType, name: str) -> _Patch:
     held = inspect.getattr_static(owner, name)
-    is_of_class = isinstance(held, classmethod)
-    patch = _Patch(held.__func__ if is_of_class else getattr(owner, name))
+    of_class = _function_of_class(held)
+    patch = _Patch(of_class or getattr(owner, name))
     is_inherited = name not in vars(owner)
-    ours = classmethod(patch.wrapper) if is_of_class else patch.wrapper
+    ours = classmethod(patch.wrapper) if of_class is not None else patch.wrapper
     setattr(owner, name, ours)
 
     def undo() -> None:
@@ -207,6 +207,15 @@ def _replace_attribute(owner: type | ModuleType, name: str) -> _Patch:
 
     patch.undo = undo
     return patch
+
+
+def _function_of_class(held: object) -> Callable[..., Any] | None:
+    """What a class method calls with the class; None for what is no class method."""
+    if isinstance(held, classmethod):
+        return held.__func__
+    if isinstance(held, ClassMethodDescriptorType):
+        return lambda cls, *args, **kwargs: held.__get__(None, cls)(*args, **kwargs)
+    return None
 
 
 def _replace_code(function: FunctionType) -> _Patch:

@@ -12,7 +12,7 @@ def choose_device(name: str | torch.device) -> torch.device:
     device(type='cpu')
     """
     if name == "auto":
-        accelerator = torch.accelerator.current_accelerator(check_available=True)
+        accelerator = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
         return accelerator or torch.device("cpu")
     try:
         device = torch.device(name)

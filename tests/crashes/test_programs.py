@@ -6,11 +6,22 @@ from functools import cache
 from typing import NamedTuple
 
 import pytest
+import torch
+from torch.distributions import Distribution
 
 from tests.crashes.programs import STAGES, UNNAMED, Program, crash_of, load_programs
 
-pytestmark = pytest.mark.filterwarnings("ignore")  # PyTorch warns of some of the mistakes before it raises
+pytestmark = [
+    pytest.mark.filterwarnings("ignore"),  # PyTorch warns of some of the mistakes before it raises
+    pytest.mark.skipif(not torch.__version__.startswith("2.13."), reason="the table holds what PyTorch 2.13 says"),
+]
 PROGRAMS = pytest.mark.parametrize("program", load_programs(), ids=lambda program: f"{program.rule}-{program.name}")
+
+
+@pytest.fixture(autouse=True)
+def validated_distributions() -> None:
+    """The first `torch.compile` of a process switches it off for good."""
+    Distribution.set_default_validate_args(True)
 
 
 class Shared(NamedTuple):

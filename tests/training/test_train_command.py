@@ -120,7 +120,19 @@ def test_training_watched_ends_with_the_same_bits_as_training_alone(tmp_path: Pa
 
 def started(*arguments: object, folder: Path) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "tensorcheck", "train", *map(str, arguments)]
-    return subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        command,
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=hear_ctrl_c,  # noqa: PLW1509 - the tests start no thread that could be forked in the middle of a lock
+    )
+
+
+def hear_ctrl_c() -> None:
+    """A shell starts its background jobs, and so everything below them, with Ctrl-C ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def wait_for(path: Path) -> None:
