@@ -20,7 +20,8 @@ from torch.utils.data import DataLoader, TensorDataset
 import tensorcheck
 from tensorcheck.training.model import ImageClassifier
 
-WARM_UP = 6
+WARM_UP = 30
+"""Past the traced steps, and past those in which the interpreter adapts to what was patched and patched back."""
 
 
 def loader() -> DataLoader[tuple[torch.Tensor, ...]]:

@@ -26,7 +26,7 @@ class Owner(Enum):
     """Who wrote a piece of code."""
 
     USER = auto()
-    LIBRARY = auto()
+    INSTALLED = auto()
     """The standard library or an installed package."""
     TORCH = auto()
     OURS = auto()
@@ -42,22 +42,22 @@ def owner_of(filename: str) -> Owner:
     if filename.startswith(_TORCH):
         return Owner.TORCH
     if filename.startswith((*_LIBRARIES, "<frozen", "<__array_function__", "<eval_with_key>")):
-        return Owner.LIBRARY
+        return Owner.INSTALLED
     return Owner.USER
 
 
 def user_frame() -> FrameType | None:
     """The innermost frame of the running stack that the user wrote; a library's where the user wrote none."""
     frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - the way to walk frames without making a list
-    of_library = None
+    of_installed = None
     while frame is not None:
         owner = owner_of(frame.f_code.co_filename)
         if owner is Owner.USER:
             return frame
-        if owner is Owner.LIBRARY and of_library is None:
-            of_library = frame
+        if owner is Owner.INSTALLED and of_installed is None:
+            of_installed = frame
         frame = frame.f_back
-    return of_library
+    return of_installed
 
 
 def frames_of(traceback: TracebackType | None) -> Iterator[tuple[FrameType, int]]:

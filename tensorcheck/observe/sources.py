@@ -46,7 +46,7 @@ def _functions(cls: type) -> Iterator[FunctionType]:
         members = [inspect.unwrap(member) for member in vars(base).values() if callable(member)]
         functions = [member for member in members if isinstance(member, FunctionType)]
         for function in sorted(functions, key=lambda function: function.__name__ != "__init__"):
-            if owner_of(function.__code__.co_filename) in (Owner.USER, Owner.LIBRARY):
+            if owner_of(function.__code__.co_filename) in (Owner.USER, Owner.INSTALLED):
                 yield function
 
 
