@@ -1,7 +1,9 @@
 """What watching costs: the digits loop under `tensorcheck.watch` against the same loop bare.
 
 Both train the reference model in one process, block by block in turn, so that a machine whose speed drifts slows both
-alike. Each block is opened, warmed up past the traced steps and then timed. The figure is the median of the ratios.
+alike. Each block is opened, warmed up past the traced steps and then timed, step by step; its figure is its median
+step, which another process that takes the processor for a while does not move. The result is the median of the
+blocks' ratios.
 
     python benchmarks/watch_overhead.py [--pairs 40] [--steps 60]
 """
@@ -9,8 +11,10 @@ alike. Each block is opened, warmed up past the traced steps and then timed. The
 import argparse
 import statistics
 import time
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from importlib.resources import files
+from itertools import islice
 
 import numpy as np
 import torch
@@ -33,7 +37,7 @@ def loader() -> DataLoader[tuple[torch.Tensor, ...]]:
 
 
 class Loop:
-    """One model in training; `block` takes some steps and returns the seconds of a step."""
+    """One model in training; `block` takes some steps and returns the seconds of the median one."""
 
     def __init__(self, batches: DataLoader[tuple[torch.Tensor, ...]]) -> None:
         self.model = ImageClassifier((1, 8, 8), classes=10)
@@ -42,24 +46,20 @@ class Loop:
         self.batches = batches
 
     def block(self, steps: int, context: AbstractContextManager[object]) -> float:
-        """Seconds of a step, over this many steps after the warm-up."""
+        """Seconds of the median step, from batch to batch, of this many after the warm-up."""
         with context:
-            self._train(WARM_UP)
-            started = time.perf_counter()
-            self._train(steps)
-            return (time.perf_counter() - started) / steps
+            return statistics.median(islice(self._steps(), WARM_UP, WARM_UP + steps))
 
-    def _train(self, steps: int) -> None:
-        taken = 0
-        while taken < steps:
+    def _steps(self) -> Iterator[float]:
+        while True:
+            started = time.perf_counter()
             for images, labels in self.batches:
                 self.optimizer.zero_grad()
                 loss = self.loss_fn(self.model(images), labels)
                 loss.backward()
                 self.optimizer.step()
-                taken += 1
-                if taken == steps:
-                    break
+                yield time.perf_counter() - started
+                started = time.perf_counter()
 
 
 def main() -> None:

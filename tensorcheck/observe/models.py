@@ -55,7 +55,8 @@ class ModelProbe(Probe):
         super().__init__(sink)
         self._subject = subject
         self._depth = 0
-        self._required_grad: dict[Hashable, bool] = {}
+        self._clean: dict[Hashable, bool] = {}
+        """The signatures in which nothing was found, and whether the output required a gradient."""
         self._modules = ModuleCalls(sink, subject)
 
     def attach(self, handles: ExitStack) -> None:
@@ -109,50 +110,45 @@ class ModelProbe(Probe):
         self._modules.stop()
         super().fault(error)
 
-    def _requires_grad(self, key: Hashable, result: object) -> bool:
-        """Whether any tensor of the output requires a gradient, which outputs of one signature have in common."""
-        if key not in self._required_grad:
-            self._required_grad[key] = any(tensor.requires_grad for tensor in tensors_in(result))
-        return self._required_grad[key]
-
     def _is_ours(self, module: nn.Module) -> bool:
         model = self._subject.model()
         return module is model or module._modules.get("_orig_mod", self) is model  # noqa: SLF001 - runs no property
 
     def _leave(self) -> bool:
         self._depth -= 1
-        if self._depth:
-            return False
-        self._modules.stop()
-        return True
+        if self._depth == 0 and self.sink.tracing.is_open:
+            self._modules.stop()
+        return self._depth == 0
 
     def _finished(self, model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], result: object) -> None:
-        subject, grad = self._subject, torch.is_grad_enabled()
-        key = (
-            subject,
-            model.training,
-            grad,
-            signature(args),
-            signature(kwargs) if kwargs else (),
-            signature(result),
-        )
-        if subject.last_mode is not model.training:
-            subject.last_mode = model.training
-            self.sink.emit(ModeSwitched(subject.step, model.training, self.sink.sites.here()), subject)
+        subject, training, grad = self._subject, model.training, torch.is_grad_enabled()
+        look = (training, grad, signature(args), signature(kwargs) if kwargs else (), signature(result))
+        if subject.last_mode is not training:
+            subject.last_mode = training
+            self.sink.emit(ModeSwitched(subject.step, training, self.sink.sites.here()), subject)
+        required_grad = self._clean.get(look)
+        if required_grad is None:
+            required_grad = any(tensor.requires_grad for tensor in tensors_in(result))
+            self._judge(model, args, kwargs, result, look)
         if grad:
-            subject.is_training = model.training
-            subject.output_required_grad = self._requires_grad(key, result)
+            subject.is_training, subject.output_required_grad = training, required_grad
+
+    def _judge(
+        self, model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], result: object, look: Hashable
+    ) -> None:
+        self.sink.adopt_this_thread()
+        subject, key = self._subject, ("forward", self._subject, look)
         if self.sink.is_known(key):
             return
-        self.sink.adopt_this_thread()
         event = ForwardFinished(
             step=subject.step,
             model=ModuleMeta("", subject.kind),
             is_training=model.training,
-            is_grad_enabled=grad,
+            is_grad_enabled=torch.is_grad_enabled(),
             inputs=named_arguments(type(model).forward, args, kwargs),
             outputs=named_tensors(result, "output"),
             trainable=subject.trainable(),
             site=self.sink.sites.here(),
         )
-        self.sink.emit(event, subject, signature=key)
+        if not self.sink.emit(event, subject, signature=key):
+            self._clean[look] = any(tensor.requires_grad for tensor in tensors_in(result))

@@ -72,16 +72,17 @@ def _wrap(patch: _Patch) -> FunctionType:
         if is_compiled() or not patch.listeners:
             return original(*args, **kwargs)
         returned, raised = patch.returned, patch.raised
-        if patch.before:
-            tell(patch.before, "before", args, kwargs)
+        for listener in patch.before:
+            tell(listener, listener.before, args, kwargs)
         try:
             result = original(*args, **kwargs)
         except BaseException as error:
             error.__traceback__ = error.__traceback__ and error.__traceback__.tb_next
-            tell(raised, "raised", args, kwargs, error)
+            for listener in raised:
+                tell(listener, listener.raised, args, kwargs, error)
             raise
-        if returned:
-            tell(returned, "returned", args, kwargs, result)
+        for listener in returned:
+            tell(listener, listener.returned, args, kwargs, result)
         return result
 
     # What reads a function to compile it (TorchScript) resolves the names in it among its globals.
@@ -92,12 +93,10 @@ def _wrap(patch: _Patch) -> FunctionType:
     return twin
 
 
-def _tell(listeners: Sequence[Listener], what: str, *details: object) -> None:
-    for listener in listeners:
-        if listener.is_off:
-            continue
+def _tell(listener: Listener, what: Callable[..., None], *details: object) -> None:
+    if not listener.is_off:
         try:
-            getattr(listener, what)(*details)
+            what(*details)
         except Exception as fault:  # noqa: BLE001 - a fault of ours never reaches the user
             listener.fault(fault)
 
