@@ -7,7 +7,7 @@ from torch import nn
 from tensorcheck.training.model import ChannelScale, ImageClassifier, RowClassifier, Standardize, classifier_for
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(channels=st.integers(1, 4), height=st.integers(1, 70), width=st.integers(1, 70), classes=st.integers(2, 7))
 def test_an_image_of_any_size_gets_a_score_for_each_class(channels: int, height: int, width: int, classes: int) -> None:
     model = ImageClassifier((channels, height, width), classes)
