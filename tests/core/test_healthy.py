@@ -283,3 +283,17 @@ def test_a_model_that_was_trained_before_its_body_was_frozen() -> None:
             optimizer.zero_grad()
             model(torch.rand(8, 4)).square().mean().backward()
             optimizer.step()
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_losses_over_pairs_that_are_asked_for() -> None:
+    model = nn.Linear(4, 5)
+    with watched(model):
+        quantiles = model(torch.rand(8, 4))
+        functional.smooth_l1_loss(quantiles.unsqueeze(2), torch.rand(8, 1, 5)).backward()
+        scores = model(torch.rand(8, 4)).mean(1)
+        ranked = functional.l1_loss(scores.unsqueeze(1), scores.detach())
+        column = scores[:, None]
+        (ranked + functional.mse_loss(column, scores.detach(), reduction="none").mean()).backward()
+        anchors = model(torch.rand(6, 4)).unsqueeze(1)
+        functional.mse_loss(anchors, torch.rand(9, 5))

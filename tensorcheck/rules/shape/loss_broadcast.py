@@ -41,8 +41,10 @@ class LossBroadcast(Rule[LossComputed]):
     ```
 
     ## Limits
-    A loss written by hand, such as `((predictions - prices) ** 2).mean()`, is not seen. Where one operand alone grows,
-    as a single target for all samples does, it is taken to be meant.
+    Pairs that are asked for are silent: shapes of one rank, such as `[32, 1, 5]` and `[32, 5, 1]`,
+    `reduction="none"`, and an `unsqueeze` or a `None` in the call. A loss written by hand, such as `((predictions -
+    prices) ** 2).mean()`, is not seen. Where one operand alone grows, as a single target for all samples does, it is
+    taken to be meant.
     """
 
     code = "TCK202"
@@ -55,6 +57,8 @@ class LossBroadcast(Rule[LossComputed]):
         given, target = event.input, event.target
         met = _broadcast(given.shape, target.shape)
         if target_form(event.function) != "like the input" or met is None or met in (given.shape, target.shape):
+            return
+        if not _is_column_against_row(given.shape, target.shape) or _is_asked_for(event):
             return
         left, right = list(given.shape), list(target.shape)
         yield self.finding(
@@ -69,6 +73,17 @@ class LossBroadcast(Rule[LossComputed]):
             site=event.site,
             help=_help(event),
         )
+
+
+def _is_column_against_row(left: Shape, right: Shape) -> bool:
+    """Whether the two are the same samples, but that one has a last dim of size 1 more."""
+    return left == (*right, 1) or right == (*left, 1)
+
+
+def _is_asked_for(event: LossComputed) -> bool:
+    """Whether the user compares all pairs on purpose: keeps them all, or spells the dim that makes them meet."""
+    spelled = " ".join(site.code for site in event.sites.values())
+    return event.reduction == "none" or "unsqueeze" in spelled or "None" in spelled
 
 
 def _broadcast(left: Shape, right: Shape) -> Shape | None:
