@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import ClassVar, Literal
 
+from tensorcheck.calls import FailedCall, Operand
 from tensorcheck.modules import LoaderMeta, ModuleMeta
 from tensorcheck.sites import Site
 from tensorcheck.tensors import NamedTensor, TensorMeta
-from tensorcheck.trace import Operation
+from tensorcheck.trace import Operation, Trace
 
 
 class Instrument(StrEnum):
@@ -180,28 +181,6 @@ Stage = Literal["loader", "forward", "loss", "backward", "step", "elsewhere"]
 
 
 @dataclass(frozen=True, slots=True)
-class FailedCall:
-    """The call of a `torch.nn` layer or of a loss that raised."""
-
-    function: str
-    """A layer's class (`Linear`) or a loss's name in `torch.nn.functional` (`cross_entropy`)."""
-    arguments: tuple[NamedTensor, ...]
-    """What came in, by the names of its parameters: `input`, `target`, `weight`."""
-    sites: Mapping[str, Site] = field(default_factory=dict)
-    """Where the user's own line spells each of them, if that line calls the layer or the loss directly."""
-    module: ModuleMeta | None = None
-    """The layer; None for a loss."""
-
-    def argument(self, name: str) -> NamedTensor | None:
-        """What came in under this name.
-
-        >>> FailedCall("cross_entropy", arguments=()).argument("target") is None
-        True
-        """
-        return next((argument for argument in self.arguments if argument.name == name), None)
-
-
-@dataclass(frozen=True, slots=True)
 class Crashed(Event):
     """An exception left the model, a loss, `backward`, an optimizer or a DataLoader."""
 
@@ -212,8 +191,12 @@ class Crashed(Event):
     """The name of the exception's class."""
     message: str
     call: FailedCall | None
-    loss: NamedTensor | None
+    functions: tuple[str, ...]
+    """The functions of PyTorch and other packages that were running below the user's line, outermost first."""
+    loss: Operand | None
     """What `backward` was called on, as its user wrote it; None in other stages."""
+    trace: Trace | None
+    """The operations of the same step, where it was traced."""
     cut: Operation | None
     """The operation on the way to that loss that was given a gradient and passed none on, where it was traced."""
     modules: tuple[ModuleMeta, ...]

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import Enum, StrEnum
 
+from tensorcheck.fixes import Fix
 from tensorcheck.sites import Site
 
 
@@ -99,8 +100,10 @@ class Finding:
     """How the tensor got there: one line for each module or operation on its way."""
     help: str = ""
     """What to change, imperative and exact; empty where that is not known."""
-    tried: bool = False
-    """Whether the help was applied to a copy and the step then passed."""
+    tried: str = ""
+    """What passed when the help was applied to a copy: `the forward and the loss pass`; empty where it was not tried."""
+    fixes: tuple[Fix, ...] = ()
+    """What could be tried, the likeliest first; the one that passes becomes the help. Reports do not hold them."""
     count: int = 1
     first_step: int = 0
     last_step: int = 0

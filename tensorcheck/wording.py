@@ -3,7 +3,10 @@
 import re
 from collections.abc import Sequence
 
-from tensorcheck.events import FailedCall, ModuleCalled
+from tensorcheck.calls import Operand
+from tensorcheck.events import ModuleCalled
+from tensorcheck.findings import Related
+from tensorcheck.lineage import Ancestor, Guilty, Step
 from tensorcheck.modules import ModuleMeta
 from tensorcheck.tensors import NamedTensor, TensorMeta
 
@@ -40,16 +43,6 @@ def expectation(spec: str, module: ModuleMeta) -> str:
     """What a layer wants and what made it so: `float[*, 784]    from self.head = nn.Linear(784, 10), m.py:9`."""
     made = module.definition
     return spec if made is None else f"{spec}    from {made.code}, {made.file}:{made.line}"
-
-
-def spelled(call: FailedCall, name: str) -> str:
-    """How the user's own line writes an argument; the parameter's name where that line is not known.
-
-    >>> spelled(FailedCall("Linear", arguments=()), "input")
-    'input'
-    """
-    site = call.sites.get(name)
-    return site.code if site is not None else name
 
 
 def moved(code: str, device: str, beside: str) -> str:
@@ -114,3 +107,52 @@ def replaced_number(code: str, old: int, new: int) -> str | None:
     """
     changed, times = re.subn(rf"(?<![\\w.]){old}(?![\\w.])", str(new), code)
     return changed if times == 1 else None
+
+
+def made(operand: Operand, guilty: Guilty, what: str) -> tuple[Related, ...]:
+    """Where an operand came from, back to the place where it was first guilty: at most three places, the root last.
+
+    `what` says what it is guilty of, in the words of a reader: `float64`, `on meta`, `[64, 1]`.
+
+    >>> from tensorcheck.lineage import Lineage
+    >>> from tensorcheck.sites import Site
+    >>> meta = TensorMeta((4,), "float64", "cpu")
+    >>> table = Ancestor(Step.ASSIGNED, "table", Site("train.py", 4, code="np.ones(4)"), meta)
+    >>> rows = Ancestor(Step.SPELLED, "table", Site("train.py", 9, code="table"), meta, parents=(1,))
+    >>> operand = Operand("input", meta, rows.site, Lineage((rows, table)))
+    >>> [related.note for related in made(operand, lambda meta: meta.dtype == "float64", "float64")]
+    ['`table` is float64 from here on']
+    """
+    way = [ancestor for ancestor in operand.lineage.way_back(guilty) if ancestor.site is not None]
+    seen = {(operand.site.file, operand.site.line)} if operand.site is not None else set()
+    places: list[Ancestor] = []
+    for ancestor in way:
+        if ancestor.step is not Step.SPELLED and ancestor.line is not None and ancestor.line not in seen:
+            seen.add(ancestor.line)
+            places.append(ancestor)
+    return tuple(_related(place, what, is_root=place is places[-1]) for place in _fewest(places))
+
+
+def _fewest(places: Sequence[Ancestor]) -> list[Ancestor]:
+    """The nearest, the dataset's or else the last before the root, and the root."""
+    if len(places) <= _PLACES:
+        return list(places)
+    between = [place for place in places[1:-1] if place.step in (Step.SAMPLE, Step.COLLATED)] or places[-2:-1]
+    return [places[0], between[0], places[-1]]
+
+
+_PLACES = 3
+_NOTES = {
+    Step.ARGUMENT: "`{}` is handed over here",
+    Step.RETURNED: "`{}` is returned here",
+    Step.LOADED: "`{}` comes out of the DataLoader here",
+    Step.SAMPLE: "the dataset hands `{}` out here",
+    Step.COLLATED: "the collate function hands `{}` out here",
+}
+
+
+def _related(place: Ancestor, what: str, *, is_root: bool) -> Related:
+    name = place.name if len(place.name) <= _ROOM else f"{place.name[: _ROOM - 1]}…"
+    note = f"`{name}` is {what} from here on" if is_root else _NOTES.get(place.step, "`{}` is made here").format(name)
+    assert place.site is not None  # noqa: S101 - those without a site were left out
+    return Related(place.site, note)

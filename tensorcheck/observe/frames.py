@@ -89,21 +89,25 @@ class Sites:
         return self._known[key][1]
 
 
-def expression_at(code: CodeType, instruction: int) -> ast.expr | None:
-    """The syntax tree of the expression that this instruction belongs to, where the source is at hand."""
+def expression_at(code: CodeType, instruction: int) -> ast.expr | ast.AugAssign | None:
+    """The syntax tree of the expression, or of `x += y`, that this instruction is of, where the source is at hand."""
     wanted = _position(code, instruction)
     for node in ast.walk(_source(code.co_filename).tree or ast.Module([], [])):
-        if isinstance(node, ast.expr) and _span(node) == wanted:
+        if isinstance(node, ast.expr | ast.AugAssign) and _span(node) == wanted:
             return node
     return None
 
 
-def spelled_arguments(code: CodeType, instruction: int, names: Sequence[str]) -> dict[str, Site]:
-    """How the call at this instruction spells its arguments, by the names of the parameters that they go to."""
-    node = expression_at(code, instruction)
+def spelled_arguments(node: ast.AST | None, names: Sequence[str]) -> dict[str, ast.expr]:
+    """How a call spells its arguments, by the names of the parameters that they go to."""
     if not isinstance(node, ast.Call) or any(isinstance(argument, ast.Starred) for argument in node.args):
         return {}
-    spelled = dict(zip(names, node.args, strict=False)) | {word.arg: word.value for word in node.keywords if word.arg}
+    return dict(zip(names, node.args, strict=False)) | {word.arg: word.value for word in node.keywords if word.arg}
+
+
+def spelled_sites(code: CodeType, instruction: int, names: Sequence[str]) -> dict[str, Site]:
+    """Where the call at this instruction spells its arguments, by the names of the parameters that they go to."""
+    spelled = spelled_arguments(expression_at(code, instruction), names)
     return {name: site_of_node(value, code.co_filename, code.co_qualname) for name, value in spelled.items()}
 
 

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from tensorcheck.events import Event, LossComputed, Stage
 from tensorcheck.observe.describe import Signature, signature, tensor_meta, tensors_in
-from tensorcheck.observe.frames import spelled_arguments, user_frame
+from tensorcheck.observe.frames import spelled_sites, user_frame
 from tensorcheck.observe.patches import PATCHES
 from tensorcheck.observe.probe import Probe, Sink
 
@@ -100,7 +100,7 @@ class LossProbe(Probe):
             output=tensor_meta(output),
             reduction=reduction,
             site=self.sink.sites.here(),
-            sites=spelled_arguments(frame.f_code, frame.f_lasti, ("input", "target")) if frame else {},
+            sites=spelled_sites(frame.f_code, frame.f_lasti, ("input", "target")) if frame else {},
         )
         if not self.sink.emit(event, signature=key):
             self._clean.add(look)

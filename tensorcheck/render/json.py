@@ -163,7 +163,7 @@ def _read_finding(finding: Json) -> Finding:
         related=tuple(Related(Site(place["file"], place["line"]), place["note"]) for place in finding["related"]),
         notes=tuple(finding["notes"]),
         path=tuple(finding["path"]),
-        tried=finding["tried"] == "passed",
+        tried=finding["tried"] or "",
     )
 
 

@@ -190,7 +190,7 @@ def _closing_fields(finding: Finding, margin: _Margin) -> Iterator[Text]:
     if times := sentences.repeated(finding):
         yield from margin.field("seen:", [times])
     if finding.help:
-        tried = "      (tried: the forward and the loss pass)" if finding.tried else ""
+        tried = f"      (tried: {finding.tried})" if finding.tried else ""
         yield from margin.field("help:", f"{finding.help}{tried}".split("\n"), style=_HELP)
     yield from margin.field("more:", [f"tensorcheck explain {finding.rule}"])
 

@@ -30,7 +30,7 @@ WRONG_FEATURES = Finding(
         "flat  Flatten -> float32[32, 3136]",
     ),
     help="self.head = nn.Linear(3136, 10)",
-    tried=True,
+    tried="the forward and the loss pass",
 )
 LOSS_BROADCAST = Finding(
     rule="TCK202",

@@ -70,4 +70,4 @@ def test_a_place_that_does_not_exist_is_refused(finding: Finding, change: dict[s
 
 def test_a_help_that_is_not_there_was_not_tried(finding: Finding) -> None:
     with pytest.raises(AssertionError, match="tried"):
-        assert_well_formed(replace(finding, tried=True))
+        assert_well_formed(replace(finding, tried="passed"))

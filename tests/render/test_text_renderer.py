@@ -76,7 +76,7 @@ def test_a_finding_made_once_does_not_say_how_often() -> None:
 
 
 def test_a_help_that_was_not_tried_makes_no_claim() -> None:
-    assert "tried" not in finding_text(replace(samples.WRONG_FEATURES, tried=False))
+    assert "tried" not in finding_text(replace(samples.WRONG_FEATURES, tried=""))
 
 
 @given(strategies.findings(), st.integers(40, 120))

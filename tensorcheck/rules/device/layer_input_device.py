@@ -9,7 +9,7 @@ from tensorcheck.modules import ModuleMeta
 from tensorcheck.rule import Rule
 from tensorcheck.sites import Site
 from tensorcheck.tensors import NamedTensor
-from tensorcheck.wording import expectation, first_input, how_it_got_here, spelled, title, weight_of
+from tensorcheck.wording import expectation, first_input, how_it_got_here, title, weight_of
 
 
 class LayerInputDevice(Rule[Crashed | ModuleCalled]):
@@ -53,11 +53,11 @@ class LayerInputDevice(Rule[Crashed | ModuleCalled]):
             if given is not None and given.meta.device == "meta":
                 yield from self._compared(event.module, given, event.site, calls=())
         elif event.call is not None and event.call.module is not None:
-            given = first_input(event.call.arguments)
-            if given is not None:
-                site = event.call.sites.get(given.name) or event.site
-                name = spelled(event.call, given.name)
-                yield from self._compared(event.call.module, given, site, calls=event.calls, name=name)
+            operand = event.call.first
+            if operand is not None:
+                given = NamedTensor(operand.name, operand.meta)
+                site = operand.site or event.site
+                yield from self._compared(event.call.module, given, site, calls=event.calls, name=operand.spelled)
 
     def _compared(
         self,

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator
 
-from tensorcheck.events import Crashed, FailedCall
+from tensorcheck.calls import Operand
+from tensorcheck.events import Crashed
 from tensorcheck.findings import Finding, Severity
 from tensorcheck.rule import Rule
-from tensorcheck.wording import moved, spelled
+from tensorcheck.wording import moved
 
 
 class LossTargetDevice(Rule[Crashed]):
@@ -44,25 +45,24 @@ class LossTargetDevice(Rule[Crashed]):
     def check(self, event: Crashed) -> Iterator[Finding]:
         """Compare the devices of the failed loss's operands."""
         call = event.call
-        given = call.argument("input") if call is not None else None
-        if call is None or call.module is not None or given is None:
+        given = call.operand("input") if call is not None else None
+        if call is None or call.kind != "loss" or given is None:
             return
         for name, noun in (("target", "targets"), ("weight", "class weights")):
-            other = call.argument(name)
+            other = call.operand(name)
             if other is not None and other.meta.device != given.meta.device:
                 yield self.finding(
                     f"`{call.function}` got predictions on {given.meta.device} but {noun} on {other.meta.device}",
                     label=str(other.meta),
                     expected=f"{other.meta.notation} {given.meta.device}",
                     got=f"{other.meta.notation} {other.meta.device}",
-                    site=call.sites.get(name) or event.site,
-                    help=_help(call, name, given.meta.device),
+                    site=other.site or event.site,
+                    help=_help(other, given),
                 )
                 return
 
 
-def _help(call: FailedCall, name: str, device: str) -> str:
+def _help(other: Operand, given: Operand) -> str:
     """Class weights are moved once, where they are made; a target at its use. The other way round helps nobody."""
-    return (
-        "" if name not in call.sites or device == "meta" else moved(spelled(call, name), device, spelled(call, "input"))
-    )
+    device = given.meta.device
+    return "" if other.site is None or device == "meta" else moved(other.spelled, device, given.spelled)

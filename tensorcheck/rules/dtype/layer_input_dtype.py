@@ -8,7 +8,7 @@ from tensorcheck.events import BatchLoaded, Crashed
 from tensorcheck.findings import Finding, Related, Severity
 from tensorcheck.rule import Rule
 from tensorcheck.tensors import NamedTensor, TensorMeta
-from tensorcheck.wording import expectation, first_input, how_it_got_here, spelled, title, weight_of
+from tensorcheck.wording import expectation, how_it_got_here, title, weight_of
 
 _IS_ABOUT_DTYPE = re.compile(r"dtype|datatype|scalar type|not implemented for '|should be the same", re.IGNORECASE)
 
@@ -62,7 +62,7 @@ class LayerInputDtype(Rule[BatchLoaded | Crashed]):
 
     def _crashed(self, event: Crashed) -> Iterator[Finding]:
         call = event.call
-        given = first_input(call.arguments) if call is not None else None
+        given = call.first if call is not None else None
         contract = contract_of(call.module) if call is not None else None
         if call is None or call.module is None or given is None or contract is None:
             return
@@ -76,11 +76,11 @@ class LayerInputDtype(Rule[BatchLoaded | Crashed]):
             label=str(given.meta),
             expected=expectation(contract.expectation(call.module, wanted), call.module),
             got=given.meta.notation,
-            site=call.sites.get(given.name) or event.site,
+            site=given.site or event.site,
             module=call.module.path,
             related=self._made(given.meta),
             path=how_it_got_here(event.calls),
-            help=f"{spelled(call, given.name)}.{_CASTS.get(wanted, f'to(torch.{wanted})')}",
+            help=f"{given.spelled}.{_CASTS.get(wanted, f'to(torch.{wanted})')}",
         )
 
     def _made(self, given: TensorMeta) -> tuple[Related, ...]:

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 
+from tensorcheck.calls import FailedCall
 from tensorcheck.contracts import target_form
-from tensorcheck.events import Crashed, FailedCall
+from tensorcheck.events import Crashed
 from tensorcheck.findings import Finding, Severity
 from tensorcheck.rule import Rule
 from tensorcheck.tensors import TensorMeta
-from tensorcheck.wording import spelled
 
 _CLASS_INDICES = ("int64", "uint8")
 
@@ -49,9 +49,9 @@ class LossTargetDtype(Rule[Crashed]):
     def check(self, event: Crashed) -> Iterator[Finding]:
         """Compare the failed loss's target with what it takes."""
         call = event.call
-        given = call.argument("input") if call is not None else None
-        target = call.argument("target") if call is not None else None
-        if call is None or given is None or target is None:
+        given = call.operand("input") if call is not None else None
+        target = call.operand("target") if call is not None else None
+        if call is None or call.kind != "loss" or given is None or target is None:
             return
         wanted = _wanted(call, given.meta, target.meta)
         if wanted is None or target.meta.dtype == wanted:
@@ -62,8 +62,8 @@ class LossTargetDtype(Rule[Crashed]):
             label=str(target.meta),
             expected=f"{wanted}[{', '.join(map(str, target.meta.shape))}]",
             got=target.meta.notation,
-            site=call.sites.get("target") or event.site,
-            help=f"{spelled(call, 'target')}.{'long()' if wanted == 'int64' else f'to(torch.{wanted})'}",
+            site=target.site or event.site,
+            help=f"{target.spelled}.{'long()' if wanted == 'int64' else f'to(torch.{wanted})'}",
         )
 
 

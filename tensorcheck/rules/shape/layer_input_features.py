@@ -9,7 +9,7 @@ from tensorcheck.findings import Finding, Severity
 from tensorcheck.modules import ModuleMeta
 from tensorcheck.rule import Rule
 from tensorcheck.tensors import TensorMeta
-from tensorcheck.wording import expectation, first_input, how_it_got_here, replaced_number, spelled, title
+from tensorcheck.wording import expectation, how_it_got_here, replaced_number, title
 
 _NAMES = {"in_channels": "channels", "num_features": "channels"}
 _IMAGE_RANK = 4
@@ -68,7 +68,7 @@ class LayerInputFeatures(Rule[Crashed]):
         """Compare the failed layer's input with its settings."""
         call = event.call
         contract = contract_of(call.module) if call is not None else None
-        given = first_input(call.arguments) if call is not None else None
+        given = call.first if call is not None else None
         if call is None or call.module is None or contract is None or given is None:
             return
         size = contract.wrong_size(call.module, given.meta)
@@ -82,10 +82,10 @@ class LayerInputFeatures(Rule[Crashed]):
             label=str(given.meta),
             expected=expectation(contract.expectation(call.module, given.meta.dtype), call.module),
             got=f"{given.meta.notation}{f'    {product}' if product else ''}",
-            site=call.sites.get(given.name) or event.site,
+            site=given.site or event.site,
             module=call.module.path,
             path=how_it_got_here(event.calls),
-            help=_help(call.module, size, given.meta, spelled(call, given.name)),
+            help=_help(call.module, size, given.meta, given.spelled),
         )
 
 

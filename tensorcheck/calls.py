@@ -1,0 +1,93 @@
+"""A call that failed, as plain facts: what it was given, and where each of these came from."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from tensorcheck.lineage import Lineage
+from tensorcheck.modules import ModuleMeta
+from tensorcheck.sites import Site
+from tensorcheck.tensors import TensorMeta
+
+
+@dataclass(frozen=True, slots=True)
+class Operand:
+    """A tensor that a call was given, and what its user's source says of it.
+
+    >>> Operand("input", TensorMeta((8, 4), "float32", "cpu")).spelled
+    'input'
+    """
+
+    name: str
+    """The parameter that took it (`input`, `target`); of an operation, the expression that it is in the user's line."""
+    meta: TensorMeta
+    site: Site | None = None
+    """Where the user's own line spells it, if that line makes the call directly."""
+    lineage: Lineage = field(default_factory=Lineage)
+    """Where it came from; the operand itself is the first."""
+    low: int | None = None
+    """The least value of an integer tensor on the CPU, which is read only after a crash."""
+    high: int | None = None
+    """The greatest."""
+    is_contiguous: bool = True
+    grad_fn: str = ""
+    """What made it, in the words of autograd: `AddmmBackward0`; empty for a leaf."""
+    is_inference: bool = False
+    """Whether it was made in inference mode."""
+
+    @property
+    def spelled(self) -> str:
+        """How the user writes it; the parameter's name where that is not known."""
+        return self.site.code if self.site is not None else self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A plain argument of a call, such as a size, a dim or a flag: no tensor."""
+
+    name: str
+    """The keyword or the parameter that took it; its position as a number where no name is known."""
+    value: object
+    """A number, a string, None or a tuple of these."""
+    site: Site | None = None
+    """Where the user's line spells it."""
+    lineage: Lineage = field(default_factory=Lineage)
+
+
+CallKind = Literal["layer", "loss", "operation"]
+
+
+@dataclass(frozen=True, slots=True)
+class FailedCall:
+    """The call that raised: of a layer of `torch.nn`, of a loss, or of any other function, method or operator.
+
+    >>> call = FailedCall("cat", "operation", (Operand("rows", TensorMeta((8, 4), "float32", "cpu")),))
+    >>> call.operand("target") is None, call.first.name
+    (True, 'rows')
+    """
+
+    function: str
+    """A layer's class (`Linear`), a loss's name in `torch.nn.functional` (`cross_entropy`), a function's or method's
+    name (`cat`, `view`), or of an operator its name in `operator` (`add`, `matmul`, `getitem`)."""
+    kind: CallKind
+    operands: tuple[Operand, ...] = ()
+    """The tensors that came in; of an operation, those that the user's line spells and that could be read."""
+    settings: tuple[Setting, ...] = ()
+    """What else came in, of an operation."""
+    module: ModuleMeta | None = None
+    """The layer; None for anything else."""
+    made: Mapping[str, Lineage] = field(default_factory=dict)
+    """Of a layer, where each number that it was built with was written, by the setting's name: `in_features`."""
+
+    def operand(self, name: str) -> Operand | None:
+        """What came in under this name."""
+        return next((operand for operand in self.operands if operand.name == name), None)
+
+    @property
+    def first(self) -> Operand | None:
+        """The tensor that the call works on."""
+        return self.operands[0] if self.operands else None
+
+    def setting(self, name: str) -> Setting | None:
+        """The plain argument of this name."""
+        return next((setting for setting in self.settings if setting.name == name), None)

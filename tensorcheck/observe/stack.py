@@ -1,0 +1,68 @@
+"""The stack at the moment of an exception: the frames that were running, and what each of them is."""
+
+import sys
+from dataclasses import dataclass
+from types import FrameType, TracebackType
+
+from torch import nn
+
+from tensorcheck.observe.frames import Owner, frames_of, owner_of
+from tensorcheck.observe.losses import LOSSES
+
+_CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
+
+
+@dataclass(frozen=True, slots=True)
+class StackFrame:
+    """A frame of the stack; none is kept once the event is made."""
+
+    frame: FrameType
+    instruction: int
+
+    @property
+    def owner(self) -> Owner:
+        """Who wrote its code."""
+        return owner_of(self.frame.f_code.co_filename)
+
+    @property
+    def module(self) -> nn.Module | None:
+        """The module whose `forward` this is."""
+        code = self.frame.f_code
+        if code.co_name != "forward" or not code.co_argcount:
+            return None
+        first = self.frame.f_locals.get(code.co_varnames[0])
+        return first if isinstance(first, nn.Module) else None
+
+    @property
+    def layer(self) -> nn.Module | None:
+        """The module, if it is a layer of `torch.nn` and no container of the user's modules."""
+        module = self.module
+        return module if self.owner is Owner.TORCH and not isinstance(module, _CONTAINERS) else None
+
+    @property
+    def loss(self) -> str | None:
+        """The name of the loss function that this is."""
+        name = self.frame.f_code.co_name
+        is_functional = self.frame.f_globals.get("__name__") == "torch.nn.functional"
+        return name if is_functional and name in LOSSES else None
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """The names of the function's parameters."""
+        code = self.frame.f_code
+        return code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+
+
+def stack_of(traceback: TracebackType | None) -> list[StackFrame]:
+    """The frames above the place where an exception was caught and those of its traceback, without ours."""
+    frames = [*_running(), *(StackFrame(frame, instruction) for frame, instruction in frames_of(traceback))]
+    return [frame for frame in frames if frame.owner is not Owner.OURS]
+
+
+def _running() -> list[StackFrame]:
+    frames = []
+    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - the way to walk frames without formatting them
+    while frame is not None:
+        frames.append(StackFrame(frame, frame.f_lasti))
+        frame = frame.f_back
+    return frames[::-1]
