@@ -34,6 +34,8 @@ class Operand:
     """What made it, in the words of autograd: `AddmmBackward0`; empty for a leaf."""
     is_inference: bool = False
     """Whether it was made in inference mode."""
+    handed: str = ""
+    """The parameter of the module in the user's line that took it, where a layer within that module failed."""
 
     @property
     def spelled(self) -> str:
@@ -73,9 +75,11 @@ class FailedCall:
     operands: tuple[Operand, ...] = ()
     """The tensors that came in; of an operation, those that the user's line spells and that could be read."""
     settings: tuple[Setting, ...] = ()
-    """What else came in, of an operation."""
+    """What else came in, of an operation or a loss."""
     module: ModuleMeta | None = None
     """The layer; None for anything else."""
+    unread: tuple[Site, ...] = ()
+    """Of an operation, the parts that the user's line spells but whose values are gone: `self.fc(x)`."""
     made: Mapping[str, Lineage] = field(default_factory=dict)
     """Of a layer, where each number that it was built with was written, by the setting's name: `in_features`."""
 

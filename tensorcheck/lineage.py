@@ -5,7 +5,7 @@ it is there for what was made before anything was watched, and for what is no op
 field of a batch, a sample of a dataset.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -30,6 +30,8 @@ class Step(StrEnum):
     """A DataLoader handed it out; the place is the loop over it."""
     SAMPLE = "sample"
     """A dataset's `__getitem__` or `__iter__` returned it as part of a sample."""
+    BUILT = "built"
+    """It came out of an object, such as a dataset or a DataLoader, that was built here."""
     COLLATED = "collated"
     """A `collate_fn` of the user's returned it as part of a batch."""
 
@@ -76,19 +78,23 @@ class Lineage:
 
     ancestors: tuple[Ancestor, ...] = field(default=())
 
-    def way_back(self, guilty: Guilty) -> Iterator[Ancestor]:
+    def way_back(self, guilty: Guilty, makers: Collection[str] = ()) -> Iterator[Ancestor]:
         """From the value to the earliest place where it was already guilty, as far as that is known.
 
-        Of several parents, one that is known to be guilty goes before one of which nothing is known; the way ends where
-        all parents are known to be innocent, or where there are none.
+        Of several parents, one that is known to be guilty goes before one of which nothing is known. The way ends where
+        all parents are known to be innocent, where there are none, and at a call of one of the `makers`.
         """
         place: int | None = 0 if self.ancestors else None
         while place is not None:
             yield self.ancestors[place]
-            place = self._guilty_parent(place, guilty)
+            place = None if self.ancestors[place].function in makers else self._guilty_parent(place, guilty)
+
+    def built(self) -> Iterator[Ancestor]:
+        """Where the datasets and DataLoaders were built that it came out of."""
+        return (ancestor for ancestor in self.ancestors if ancestor.step is Step.BUILT)
 
     def _guilty_parent(self, place: int, guilty: Guilty) -> int | None:
-        parents = self.ancestors[place].parents
+        parents = [each for each in self.ancestors[place].parents if self.ancestors[each].step is not Step.BUILT]
         known = [parent for parent in parents if (meta := self.ancestors[parent].meta) is not None and guilty(meta)]
         unknown = [parent for parent in parents if self.ancestors[parent].meta is None]
         return next(iter([*known, *unknown]), None)

@@ -1,9 +1,9 @@
 """How rules say what they found: the few phrases that more than one of them needs."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 
-from tensorcheck.calls import Operand
+from tensorcheck.calls import Operand, Setting
 from tensorcheck.events import ModuleCalled
 from tensorcheck.findings import Related
 from tensorcheck.lineage import Ancestor, Guilty, Step
@@ -109,10 +109,20 @@ def replaced_number(code: str, old: int, new: int) -> str | None:
     return changed if times == 1 else None
 
 
-def made(operand: Operand, guilty: Guilty, what: str) -> tuple[Related, ...]:
+MAKERS = frozenset(
+    [*("tensor", "as_tensor", "Tensor", "FloatTensor", "LongTensor", "IntTensor", "one_hot", "argmax", "argmin")]
+    + ["array", "astype", "nonzero", "bincount", "topk", "multinomial"]
+)
+"""Functions that settle dtype and device of what they give, whatever they were given."""
+
+
+def made(
+    operand: Operand | Setting, guilty: Guilty, what: str, *, makers: Collection[str] = MAKERS
+) -> tuple[Related, ...]:
     """Where an operand came from, back to the place where it was first guilty: at most three places, the root last.
 
-    `what` says what it is guilty of, in the words of a reader: `float64`, `on meta`, `[64, 1]`.
+    `what` says what it is guilty of, in the words of a reader: `float64`, `on meta`, `[64, 1]`. A mistake in the values
+    may be older than the tensor that holds them: then no function is its maker, and `makers` is empty.
 
     >>> from tensorcheck.lineage import Lineage
     >>> from tensorcheck.sites import Site
@@ -123,14 +133,27 @@ def made(operand: Operand, guilty: Guilty, what: str) -> tuple[Related, ...]:
     >>> [related.note for related in made(operand, lambda meta: meta.dtype == "float64", "float64")]
     ['`table` is float64 from here on']
     """
-    way = [ancestor for ancestor in operand.lineage.way_back(guilty) if ancestor.site is not None]
+    way = [ancestor for ancestor in operand.lineage.way_back(guilty, makers) if ancestor.site is not None]
     seen = {(operand.site.file, operand.site.line)} if operand.site is not None else set()
     places: list[Ancestor] = []
     for ancestor in way:
         if ancestor.step is not Step.SPELLED and ancestor.line is not None and ancestor.line not in seen:
             seen.add(ancestor.line)
             places.append(ancestor)
-    return tuple(_related(place, what, is_root=place is places[-1]) for place in _fewest(places))
+    shown = tuple(_related(place, what, is_root=place is places[-1]) for place in _fewest(places))
+    return (*shown, *built(operand, seen))
+
+
+def built(operand: Operand | Setting, seen: Collection[tuple[str, int]] = ()) -> Iterator[Related]:
+    """Where the dataset or else the DataLoader was built that an operand came out of.
+
+    >>> list(built(Operand("input", TensorMeta((4,), "float64", "cpu"))))
+    []
+    """
+    places = [place for place in operand.lineage.built() if place.line is not None and place.line not in seen]
+    for place in places[:1]:
+        if place.site is not None:
+            yield Related(place.site, f"`{place.name}` is built here")
 
 
 def _fewest(places: Sequence[Ancestor]) -> list[Ancestor]:

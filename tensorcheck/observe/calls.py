@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from torch import Tensor, nn
 
@@ -9,10 +10,11 @@ from tensorcheck.calls import FailedCall, Operand, Setting
 from tensorcheck.modules import ModuleMeta
 from tensorcheck.observe.describe import leaves
 from tensorcheck.observe.evaluating import Namespace, UnknownValueError, evaluate, namespace_of
-from tensorcheck.observe.frames import expression_at, site_of_node, spelled_arguments
+from tensorcheck.observe.frames import expression_at, site_of_node, spelled_arguments, tree_of
 from tensorcheck.observe.lineages import Lineages
 from tensorcheck.observe.operands import operand_of
 from tensorcheck.observe.stack import StackFrame
+from tensorcheck.sites import Site
 
 MetaOf = Callable[[nn.Module], ModuleMeta]
 
@@ -50,61 +52,127 @@ def failed_call(
     calls = [frame for frame in below if frame.layer is not None or frame.loss]
     if not calls:
         return _operation(user, lineages)
-    failed, direct = calls[-1], calls[0]
+    failed = calls[-1]
+    direct = next(frame for frame in below if frame.module is not None or frame.loss)
     is_direct = failed is direct or (failed.loss is not None and type(direct.layer).__name__.endswith("Loss"))
     node = expression_at(user.frame.f_code, user.instruction)
-    spelled = spelled_arguments(node, _names(direct)) if is_direct else {}
+    spelled = dict(_with_elements(spelled_arguments(node, _names(direct))))
     whole = None if is_direct else _first_argument(node)
-    operands = tuple(_arguments(failed, spelled, whole, user, lineages))
+    handed = {} if is_direct else {id(tensor): name for name, tensor in _tensors_given(direct, below)}
+    operands = tuple(_arguments(_tensors_given(failed, below), handed, spelled, whole, user, lineages))
     if failed.loss:
-        return FailedCall(failed.loss, "loss", operands)
+        settings = tuple(_settings(failed, below, spelled, user, lineages))
+        return FailedCall(failed.loss, "loss", operands, settings)
     layer = failed.layer
     if layer is None:
         return None
-    made = lineages.of_settings(layer)
-    return FailedCall(type(layer).__name__, "layer", operands, module=meta_of(layer), made=made)
+    return FailedCall(type(layer).__name__, "layer", operands, module=meta_of(layer))
 
 
 def _names(call: StackFrame) -> tuple[str, ...]:
-    return call.parameters[1:] if call.layer is not None else call.parameters
+    return call.parameters[1:] if call.module is not None else call.parameters
 
 
 def _first_argument(node: ast.AST | None) -> ast.expr | None:
     return node.args[0] if isinstance(node, ast.Call) and node.args else None
 
 
-def _arguments(
-    call: StackFrame,
+def _with_elements(spelled: Mapping[str, ast.expr]) -> Iterator[tuple[str, ast.expr]]:
+    """The expressions, and those within what is written as a tuple: `state` of `lstm(x, (state, memory))`."""
+    for name, node in spelled.items():
+        yield name, node
+        if isinstance(node, ast.Tuple | ast.List):
+            yield from ((f"{name}[{index}]", element) for index, element in enumerate(node.elts))
+
+
+def _tensors_given(call: StackFrame, below: Sequence[StackFrame]) -> Iterator[tuple[str, Tensor]]:
+    """The tensors in a call's arguments, by the names of its parameters and the ways into them."""
+    values = _given(call, below)
+    for name in _names(call):
+        yield from leaves(values.get(name), name)
+
+
+def _given(call: StackFrame, below: Sequence[StackFrame]) -> Mapping[str, object]:
+    """What a call's parameters were given; `forward` may use their names for other tensors, as attention does."""
+    place = below.index(call)
+    caller = below[place - 1].frame if place else None
+    if call.module is None or caller is None or caller.f_code.co_name not in ("_call_impl", "inner"):
+        return call.frame.f_locals
+    values = caller.f_locals
+    return {**dict(zip(_names(call), values.get("args", ()), strict=False)), **values.get("kwargs", {})}
+
+
+def _arguments(  # noqa: PLR0913, PLR0917 - where an operand came from takes all that is known of the call
+    given: Iterator[tuple[str, Tensor]],
+    handed: Mapping[int, str],
     spelled: Mapping[str, ast.expr],
     whole: ast.expr | None,
     user: StackFrame,
     lineages: Lineages,
 ) -> Iterator[Operand]:
     """What a layer or loss was given; what reached it through others began as the user's first argument."""
-    values = call.frame.f_locals
-    for index, name in enumerate(call.parameters):
-        for path, tensor in leaves(values.get(name), name):
-            node = spelled.get(name) if path == name else None
-            operand = operand_of(path, tensor, node, user, lineages)
-            is_first = index == (1 if call.layer is not None else 0)
-            yield lineages.through(operand, whole, user) if whole is not None and is_first else operand
+    for index, (path, tensor) in enumerate(given):
+        outer = handed.get(id(tensor), "")
+        node = spelled.get(path if whole is None else outer)
+        operand = replace(operand_of(path, tensor, node, user, lineages), handed=outer)
+        is_of_whole = whole is not None and index == 0 and not outer
+        yield lineages.through(operand, whole) if whole is not None and is_of_whole else operand
+
+
+def _settings(
+    call: StackFrame, below: Sequence[StackFrame], spelled: Mapping[str, ast.expr], user: StackFrame, lineages: Lineages
+) -> Iterator[Setting]:
+    """The plain arguments of a loss: those that its user wrote, and those that it has by itself."""
+    values = _given(call, below)
+    for name in _names(call):
+        value = values.get(name)
+        if value is not None and _is_plain(value):
+            yield _setting(name, value, spelled.get(name), user, lineages)
 
 
 def _operation(user: StackFrame, lineages: Lineages) -> FailedCall | None:
     """The function, method or operator of the innermost expression that was being computed."""
-    node = expression_at(user.frame.f_code, user.instruction)
+    code = user.frame.f_code
+    node = expression_at(code, user.instruction)
+    assigned = _assigned(node, code.co_filename)
+    if isinstance(node, ast.Tuple | ast.List):
+        node, assigned = assigned, None
     names = namespace_of(user.frame)
-    parts = list(_parts(node, names))
+    parts = [*_parts(node, names), *([("value", assigned)] if assigned is not None else [])]
     if node is None or not parts:
         return None
-    operands, settings = [], []
+    operands, settings, unread = [], [], []
     for name, part in parts:
         value = _value(part, names)
-        tensors = list(_tensors_of(part, value, names))
-        operands += [operand_of(ast.unparse(each), tensor, each, user, lineages) for each, tensor in tensors]
-        if not tensors and value is not _UNKNOWN and _is_plain(value):
+        found = [_read(each, given, user, lineages) for each, given in _tensors_of(part, value, names)]
+        operands += [operand for operand in found if isinstance(operand, Operand)]
+        unread += [operand for operand in found if isinstance(operand, Site)]
+        if not found and value is not _UNKNOWN and _is_plain(value):
             settings.append(_setting(name, value, part, user, lineages))
-    return FailedCall(_function(node, names), "operation", tuple(operands), tuple(settings))
+    return FailedCall(_function(node, names), "operation", tuple(operands), tuple(settings), unread=tuple(unread))
+
+
+def _assigned(target: ast.AST | None, filename: str) -> ast.expr | None:
+    """What a statement puts into a target, such as `batch` in `buffer[0:4] = batch`."""
+    if not isinstance(target, ast.Subscript | ast.Attribute | ast.Tuple | ast.List) or isinstance(target.ctx, ast.Load):
+        return None
+    statements = (node for node in ast.walk(tree_of(filename) or ast.Module([], [])) if isinstance(node, ast.Assign))
+    return next((node.value for node in statements if any(each is target for each in node.targets)), None)
+
+
+def _read(node: ast.expr, tensor: Tensor | None, user: StackFrame, lineages: Lineages) -> Operand | Site:
+    """An operand; of one whose value is gone and cannot be told, the place that spells it."""
+    if tensor is not None:
+        return operand_of(ast.unparse(node), tensor, node, user, lineages)
+    meta = lineages.meta_of(node)
+    code = user.frame.f_code
+    site = site_of_node(node, code.co_filename, code.co_qualname)
+    return site if meta is None else Operand(ast.unparse(node), meta, site, lineages.of(node, meta))
+
+
+def _is_of_python(node: ast.expr, names: Namespace) -> bool:
+    """Whether an expression calls what Python itself has, as `float("inf")` does, which gives no tensor."""
+    return isinstance(node, ast.Call) and getattr(_value(node.func, names), "__module__", "") == "builtins"
 
 
 _UNKNOWN = object()
@@ -122,14 +190,18 @@ def _is_plain(value: object) -> bool:
     return all(isinstance(part, _PLAIN) for part in parts)
 
 
-def _setting(name: str, value: object, node: ast.expr, user: StackFrame, lineages: Lineages) -> Setting:
+def _setting(name: str, value: object, node: ast.expr | None, user: StackFrame, lineages: Lineages) -> Setting:
     code = user.frame.f_code
     plain = tuple(value) if isinstance(value, tuple | list) else value
-    return Setting(name, plain, site_of_node(node, code.co_filename, code.co_qualname), lineages.of(node, user, None))
+    site = site_of_node(node, code.co_filename, code.co_qualname) if node is not None else None
+    return Setting(name, plain, site, lineages.of(node, None))
 
 
-def _tensors_of(node: ast.expr, value: object, names: Namespace) -> Iterator[tuple[ast.expr, Tensor]]:
-    """The tensors of one argument, each with its own expression where the argument is written as a list."""
+def _tensors_of(node: ast.expr, value: object, names: Namespace) -> Iterator[tuple[ast.expr, Tensor | None]]:
+    """The tensors of one argument, each with its own expression where the argument is written as a list.
+
+    None stands for what may have been a tensor and is gone.
+    """
     if isinstance(node, ast.List | ast.Tuple):
         for element in node.elts:
             yield from _tensors_of(element, _value(element, names), names)
@@ -138,6 +210,8 @@ def _tensors_of(node: ast.expr, value: object, names: Namespace) -> Iterator[tup
     elif value is not _UNKNOWN:
         for path, tensor in leaves(value, ast.unparse(node)):
             yield _parsed(path, node), tensor
+    elif not isinstance(node, ast.Slice) and not _is_of_python(node, names):
+        yield node, None
 
 
 def _parsed(code: str, at: ast.expr) -> ast.expr:

@@ -2,10 +2,11 @@
 
 import ast
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 from torch import Tensor, nn
 
-from tensorcheck.calls import Operand
+from tensorcheck.calls import FailedCall, Operand
 from tensorcheck.events import Crashed, Stage
 from tensorcheck.modules import ModuleMeta
 from tensorcheck.observe.calls import failed_call
@@ -13,6 +14,7 @@ from tensorcheck.observe.describe import module_meta
 from tensorcheck.observe.frames import Owner, Sites, expression_at
 from tensorcheck.observe.lineages import Lineages
 from tensorcheck.observe.operands import operand_of
+from tensorcheck.observe.sources import definition_site
 from tensorcheck.observe.stack import StackFrame, stack_of
 from tensorcheck.observe.subject import Subject
 from tensorcheck.trace import Operation, Trace
@@ -41,18 +43,28 @@ def crash_of(
         stage=stage,
         error=type(error).__name__,
         message=str(error),
-        call=failed_call(user, below, lambda module: _meta(module, subject), lineages) if user else None,
+        call=_call(user, below, subject, lineages) if user else None,
         functions=tuple(frame.frame.f_code.co_name for frame in below),
         loss=_loss(frames, user, lineages) if user else None,
         trace=trace,
         cut=find_cut([_loss_tensor(frames)], sites),
-        modules=tuple(_modules(frames, subject)),
+        modules=tuple(_modules(frames, subject, lineages)),
         calls=tuple(subject.calls) if subject else (),
         trainable=subject.trainable() if subject else 0,
         parameters=sum(1 for _ in subject.parameters()) if subject else 0,
         output_required_grad=subject.output_required_grad if subject else None,
         site=sites.at(user.frame.f_code, user.instruction) if user else None,
     )
+
+
+def _call(
+    user: StackFrame, below: Sequence[StackFrame], subject: Subject | None, lineages: Lineages
+) -> FailedCall | None:
+    call = failed_call(user, below, lambda module: _meta(module, subject, lineages), lineages)
+    model = subject.model() if subject is not None else None
+    if call is None or call.module is None or model is None:
+        return call
+    return replace(call, made=lineages.of_settings(model, call.module.path))
 
 
 def _subject(frames: Sequence[StackFrame], subjects: Sequence[Subject]) -> Subject | None:
@@ -66,20 +78,21 @@ def _subject(frames: Sequence[StackFrame], subjects: Sequence[Subject]) -> Subje
     return Subject(running[0]) if running else None
 
 
-def _modules(frames: Sequence[StackFrame], subject: Subject | None) -> Iterator[ModuleMeta]:
+def _modules(frames: Sequence[StackFrame], subject: Subject | None, lineages: Lineages) -> Iterator[ModuleMeta]:
     previous = None
     for frame in frames:
         module = frame.module
         if module is not None and module is not previous:
-            yield _meta(module, subject)
+            yield _meta(module, subject, lineages)
             previous = module
 
 
-def _meta(module: nn.Module, subject: Subject | None) -> ModuleMeta:
+def _meta(module: nn.Module, subject: Subject | None, lineages: Lineages) -> ModuleMeta:
     path = subject.path_of(module) if subject else None
-    if subject is None or path is None:
+    model = subject.model() if subject else None
+    if not path or model is None:
         return module_meta(module, "")
-    return module_meta(module, path, subject.definition_of(path))
+    return module_meta(module, path, definition_site(model, path, lineages.scope))
 
 
 def _loss(frames: Sequence[StackFrame], user: StackFrame, lineages: Lineages) -> Operand | None:

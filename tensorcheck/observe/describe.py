@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from tensorcheck.modules import ModuleMeta
 from tensorcheck.sites import Site
@@ -23,7 +24,7 @@ Signature = tuple[object, ...]
 
 
 def tensor_meta(tensor: Tensor) -> TensorMeta:
-    """A tensor's metadata; of a nested tensor, whose sizes differ within a dim, those sizes are -1."""
+    """A tensor's metadata; what is no single size is -1: of a nested tensor's dims, of a lazy parameter."""
     return TensorMeta(
         shape=_shape(tensor),
         dtype=str(tensor.dtype).removeprefix("torch."),
@@ -34,6 +35,8 @@ def tensor_meta(tensor: Tensor) -> TensorMeta:
 
 
 def _shape(tensor: Tensor) -> tuple[int, ...]:
+    if is_lazy(tensor):
+        return (-1,)
     if tensor.is_nested and tensor.layout is torch.strided:
         return (tensor.size(0), *(-1 for _ in range(tensor.dim() - 1)))
     return tuple(int(size) if isinstance(size, int) else -1 for size in tensor.shape)

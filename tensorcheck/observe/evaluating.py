@@ -15,8 +15,14 @@ from torch import Tensor, nn
 Namespace = Mapping[str, object]
 
 _MISSING = object()
+_PLAIN_TENSORS = (Tensor, nn.Parameter)
+"""Those whose methods run no code of the user's."""
 _PLAIN_ATTRIBUTES = frozenset({"T", "mT", "shape", "dtype", "device", "data", "grad", "requires_grad", "ndim"})
 """Of tensors, those that cost nothing and change nothing."""
+
+
+_VIEWS = frozenset({"transpose", "permute", "t", "unsqueeze", "squeeze", "expand", "movedim", "swapaxes", "narrow"})
+"""Methods of tensors that make no copy."""
 
 
 class UnknownValueError(Exception):
@@ -47,13 +53,15 @@ def _evaluate(node: ast.expr, names: Namespace) -> object:  # noqa: C901, PLR091
         case ast.Attribute():
             return _attribute(evaluate(node.value, names), node.attr)
         case ast.Subscript():
-            return _item(evaluate(node.value, names), evaluate(node.slice, names))
+            return _item(evaluate(node.value, names), _index(node.slice, names))
         case ast.Tuple():
             return tuple(evaluate(element, names) for element in node.elts)
         case ast.List():
             return [evaluate(element, names) for element in node.elts]
         case ast.Call(func=ast.Attribute(value=owner, attr=("size" | "dim" | "numel") as method), keywords=[]):
             return _measured(evaluate(owner, names), method, [evaluate(each, names) for each in node.args])
+        case ast.Call(func=ast.Attribute(value=owner, attr=method), keywords=[]) if method in _VIEWS:
+            return _view(evaluate(owner, names), method, [evaluate(each, names) for each in node.args])
         case ast.Call(func=ast.Name(id="len"), args=[sized], keywords=[]):
             return _length(evaluate(sized, names))
         case ast.UnaryOp(op=ast.USub()):
@@ -95,7 +103,21 @@ def _of_class(value: object) -> object:
     return value
 
 
+def _index(node: ast.expr, names: Namespace) -> object:
+    """What stands between brackets, with its slices."""
+    match node:
+        case ast.Slice():
+            return slice(
+                *(None if part is None else evaluate(part, names) for part in (node.lower, node.upper, node.step))
+            )
+        case ast.Tuple():
+            return tuple(_index(element, names) for element in node.elts)
+    return evaluate(node, names)
+
+
 def _item(container: object, index: object) -> object:
+    if type(container) in _PLAIN_TENSORS:
+        return _part(container, index)
     if type(container) in (list, tuple, dict, torch.Size) and isinstance(index, int | str):
         return container[index]  # type: ignore[index]  # the type was just looked at
     if isinstance(container, nn.ModuleList | nn.Sequential) and isinstance(index, int):
@@ -103,6 +125,20 @@ def _item(container: object, index: object) -> object:
     if isinstance(container, nn.ModuleDict | nn.ParameterDict) and isinstance(index, str):
         return vars(container)["_modules" if isinstance(container, nn.ModuleDict) else "_parameters"][index]
     raise UnknownValueError
+
+
+def _part(tensor: object, index: object) -> object:
+    """A view of a part of a tensor; an index that is a tensor would make a copy."""
+    for each in index if isinstance(index, tuple) else (index,):
+        if not (each is None or each is Ellipsis or isinstance(each, int | slice)) or isinstance(each, bool):
+            raise UnknownValueError
+    return tensor[index]  # type: ignore[index]  # a tensor's own, by the caller's look
+
+
+def _view(owner: object, method: str, arguments: list[object]) -> object:
+    if type(owner) not in _PLAIN_TENSORS:
+        raise UnknownValueError
+    return getattr(owner, method)(*arguments)
 
 
 def _measured(owner: object, method: str, arguments: list[object]) -> object:

@@ -91,7 +91,7 @@ class Sites:
 
 def expression_at(code: CodeType, instruction: int) -> ast.expr | ast.AugAssign | None:
     """The syntax tree of the expression, or of `x += y`, that this instruction is of, where the source is at hand."""
-    wanted = _position(code, instruction)
+    wanted = position_of(code, instruction)
     for node in ast.walk(_source(code.co_filename).tree or ast.Module([], [])):
         if isinstance(node, ast.expr | ast.AugAssign) and _span(node) == wanted:
             return node
@@ -116,28 +116,34 @@ def site_of_node(node: ast.expr | ast.stmt, filename: str, function: str) -> Sit
     return _site(filename, function, _span(node))
 
 
-_Span = tuple[int | None, int | None, int | None, int | None]
+Span = tuple[int | None, int | None, int | None, int | None]
 
 
 def _locate(code: CodeType, instruction: int) -> Site:
-    return _site(code.co_filename, code.co_qualname, _position(code, instruction))
+    return _site(code.co_filename, code.co_qualname, position_of(code, instruction))
 
 
-def _position(code: CodeType, instruction: int) -> _Span:
+def position_of(code: CodeType, instruction: int) -> Span:
+    """First and last line and column of the expression that an instruction belongs to, as syntax trees count them."""
     positions = list(code.co_positions())
     index = instruction // 2
     return positions[index] if 0 <= index < len(positions) else (code.co_firstlineno, None, None, None)
 
 
-def _span(node: ast.expr | ast.stmt) -> _Span:
+def _span(node: ast.expr | ast.stmt) -> Span:
     return node.lineno, node.end_lineno, node.col_offset, node.end_col_offset
+
+
+def tree_of(filename: str) -> ast.Module | None:
+    """The syntax tree of a file, where its source is at hand."""
+    return _source(filename).tree
 
 
 def _source(filename: str) -> executing.Source:
     return executing.Source.for_filename(filename)
 
 
-def _site(filename: str, function: str, span: _Span) -> Site:
+def _site(filename: str, function: str, span: Span) -> Site:
     line, end_line, start, end = span
     lines = _source(filename).lines
     first = line or 0

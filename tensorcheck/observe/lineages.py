@@ -1,34 +1,175 @@
-"""Where tensors came from, read from the source and the frames of a crash."""
+"""Where tensors and numbers came from: steps back through the source from the frames of a crash, joined."""
 
 import ast
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
+from linecache import getlines
 
+import numpy as np
 from torch import Tensor, nn
 
 from tensorcheck.calls import Operand
-from tensorcheck.lineage import Lineage
+from tensorcheck.lineage import Ancestor, Lineage, Step
+from tensorcheck.observe.describe import tensor_meta
+from tensorcheck.observe.frames import site_of_node
+from tensorcheck.observe.origins import UNKNOWN, Origin, origins, value_of
+from tensorcheck.observe.rehearsing import rehearsed
+from tensorcheck.observe.scopes import Place, Scope, called_name, scopes_of
+from tensorcheck.observe.sources import arguments_of, definition_place
 from tensorcheck.observe.stack import StackFrame
+from tensorcheck.sites import Site
+from tensorcheck.tensors import TensorMeta
 from tensorcheck.trace import Trace
+
+_DEEPEST = 60
+_WIDEST = 400
+"""A lineage beyond these is cut: it is there to find one place, not to tell everything."""
+_PLAIN = (bool, int, float, str)
 
 
 class Lineages:
     """Finds the lineage of expressions in the frames of one stack."""
 
     def __init__(self, frames: Sequence[StackFrame], trace: Trace | None = None) -> None:
-        self._frames = frames
-        self._trace = trace
+        self._scopes = scopes_of(frames)
+        self._traced = _metas_by_place(trace) if trace is not None else {}
 
-    def of(self, node: ast.expr | None, user: StackFrame, tensor: Tensor | None) -> Lineage:
-        """Where the value of an expression in this frame came from."""
-        del node, user, tensor
-        return Lineage()
+    def of(self, node: ast.expr | None, meta: TensorMeta | None) -> Lineage:
+        """Where the value of an expression of the innermost frame came from; `meta` is what it is, if it is a tensor."""
+        if node is None or not self._scopes:
+            return Lineage()
+        origin = Origin(Step.SPELLED, ast.unparse(node), Place(node, self._scopes[-1]))
+        return _Graph(self._traced).lineage(origin, meta)
 
-    def of_settings(self, layer: nn.Module) -> dict[str, Lineage]:
-        """Where each number that a layer was built with was written."""
-        del layer
-        return {}
+    @property
+    def scope(self) -> Scope | None:
+        """The innermost frame of the user's."""
+        return self._scopes[-1] if self._scopes else None
 
-    def through(self, operand: Operand, node: ast.expr, user: StackFrame) -> Operand:
-        """An operand that began as this expression."""
-        return replace(operand, lineage=self.of(node, user, None))
+    def meta_of(self, node: ast.expr) -> TensorMeta | None:
+        """What an expression of the innermost frame was worth whose value is gone: as it was traced, or by asking."""
+        if self.scope is None:
+            return None
+        traced = self._traced.get(_span(site_of_node(node, self.scope.filename, self.scope.function)))
+        return traced or rehearsed(node, self.scope.names, under_autocast=self._may_be_cast)
+
+    @property
+    def _may_be_cast(self) -> bool:
+        """Whether some file of the running code uses autocast, which would have changed what its functions give."""
+        return any("autocast" in line for scope in self._scopes for line in getlines(scope.filename))
+
+    def of_settings(self, model: nn.Module, path: str) -> dict[str, Lineage]:
+        """Where each argument that a layer was built with was written, by the setting's name."""
+        place = definition_place(model, path, self.scope) if path else None
+        kind = type(model.get_submodule(path))
+        if place is None or not isinstance(place.node, ast.Call) or place.called != kind.__name__:
+            return {}
+        return {name: self._of_argument(node, place.scope) for name, node in arguments_of(place.node, kind).items()}
+
+    def _of_argument(self, node: ast.expr, scope: Scope) -> Lineage:
+        return _Graph(self._traced).lineage(Origin(Step.SPELLED, ast.unparse(node), Place(node, scope)), None)
+
+    def through(self, operand: Operand, node: ast.expr) -> Operand:
+        """An operand that began as this expression, and went through modules that the user did not write."""
+        began = self.of(node, None).ancestors
+        first = Ancestor(Step.SPELLED, operand.name, None, operand.meta, parents=(1,) if began else ())
+        later = (replace(each, parents=tuple(parent + 1 for parent in each.parents)) for each in began)
+        return replace(operand, lineage=Lineage((first, *later)))
+
+
+_Span = tuple[str, int, int, int]
+
+
+def _metas_by_place(trace: Trace) -> dict[_Span, TensorMeta]:
+    """What each expression was worth when it was traced last."""
+    made = {}
+    for operation in trace.operations:
+        if operation.site is not None and operation.outputs:
+            made[_span(operation.site)] = trace.values[operation.outputs[0]].meta
+    return made
+
+
+def _span(site: Site) -> _Span:
+    return site.file, site.line, site.column, site.end_column
+
+
+class _Graph:
+    """One lineage in the making."""
+
+    def __init__(self, traced: dict[_Span, TensorMeta]) -> None:
+        self._traced = traced
+        self._ancestors: list[Ancestor] = []
+        self._known: dict[tuple[int, str, object], int] = {}
+        self._open: set[int] = set()
+
+    def lineage(self, origin: Origin, meta: TensorMeta | None) -> Lineage:
+        """The whole of it, from its first member on; as much as was found where the source holds a surprise."""
+        with suppress(Exception):
+            self._add(origin, 0)
+        if not self._ancestors:
+            return Lineage()
+        first = self._ancestors[0]
+        self._ancestors[0] = replace(first, meta=meta or first.meta)
+        return Lineage(tuple(self._ancestors))
+
+    def _add(self, origin: Origin, depth: int) -> int | None:
+        key = (id(origin.place.node), origin.place.scope.function, origin.place.path)
+        if key in self._known:
+            place = self._known[key]
+            return None if place in self._open else place
+        if depth > _DEEPEST or len(self._ancestors) >= _WIDEST:
+            return None
+        place = self._known[key] = len(self._ancestors)
+        self._ancestors.append(self._ancestor(origin))
+        self._open.add(place)
+        parents = [self._add(parent, depth + 1) for parent in _parents(origin)]
+        self._open.discard(place)
+        known = dict.fromkeys(parent for parent in parents if parent is not None)
+        self._ancestors[place] = replace(self._ancestors[place], parents=tuple(known))
+        return place
+
+    def _ancestor(self, origin: Origin) -> Ancestor:
+        node, scope = origin.place.node, origin.place.scope
+        site = site_of_node(node, scope.filename, scope.function)
+        value = _element(value_of(node, scope), origin.place)
+        meta = _meta(value) or self._traced.get(_span(site))
+        plain = value if isinstance(value, _PLAIN) else None
+        return Ancestor(origin.step, origin.name, site, meta, plain, function=_function(node))
+
+
+def _parents(origin: Origin) -> Iterator[Origin]:
+    yield from origins(origin.place)
+
+
+def _element(value: object, place: Place) -> object:
+    for selector in place.path:
+        if type(value) not in (tuple, list, dict) or selector is None:
+            return UNKNOWN
+        try:
+            value = value[selector]  # type: ignore[index]  # the type was just looked at
+        except LookupError:
+            return UNKNOWN
+    return value
+
+
+def _meta(value: object) -> TensorMeta | None:
+    if isinstance(value, Tensor):
+        return tensor_meta(value)
+    if isinstance(value, np.ndarray):
+        return TensorMeta(value.shape, str(value.dtype), "cpu")
+    return None
+
+
+def _function(node: ast.expr) -> str:
+    match node:
+        case ast.Call():
+            return called_name(node)
+        case ast.Attribute():
+            return node.attr
+        case ast.Compare():
+            return type(node.ops[0]).__name__.lower()
+        case ast.BinOp():
+            return type(node.op).__name__.lower()
+        case _:
+            return ""

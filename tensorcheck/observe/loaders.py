@@ -11,7 +11,7 @@ from tensorcheck.modules import LoaderMeta
 from tensorcheck.observe.describe import named_tensors, signature
 from tensorcheck.observe.patches import PATCHES
 from tensorcheck.observe.probe import Probe
-from tensorcheck.observe.sources import returned_site
+from tensorcheck.observe.sources import sample_site
 
 _ITERATOR = dataloader._BaseDataLoaderIter  # noqa: SLF001 - the base of both iterators, and the only place they share
 
@@ -58,7 +58,7 @@ def _iterator_meta(iterator: Any) -> LoaderMeta:  # noqa: ANN401 - a private cla
         drop_last=bool(getattr(sampler, "drop_last", False)),
         workers=iterator._num_workers,  # noqa: SLF001 - likewise
         dataset=type(dataset).__name__,
-        item_site=returned_site(type(dataset), "__getitem__"),
+        item_site=sample_site(dataset),
     )
 
 

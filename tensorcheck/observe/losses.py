@@ -33,6 +33,14 @@ LOSSES = (
     "smooth_l1_loss",
     "soft_margin_loss",
 )
+OTHER_LOSSES = (
+    "cosine_embedding_loss",
+    "ctc_loss",
+    "margin_ranking_loss",
+    "triplet_margin_loss",
+    "triplet_margin_with_distance_loss",
+)
+"""Those that compare other things than an input and a target; they are known when they raise."""
 
 
 class LossProbe(Probe):

@@ -20,7 +20,7 @@ def operand_of(name: str, tensor: Tensor, node: ast.expr | None, user: StackFram
         name,
         tensor_meta(tensor),
         site=site_of_node(node, code.co_filename, code.co_qualname) if node is not None else None,
-        lineage=lineages.of(node, user, tensor),
+        lineage=lineages.of(node, tensor_meta(tensor)),
         low=low,
         high=high,
         is_contiguous=_is_contiguous(tensor),

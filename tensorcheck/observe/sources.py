@@ -1,91 +1,51 @@
-"""Where a model's source makes its layers."""
+"""Where a model's source makes its layers, and where a dataset's makes its samples."""
 
 import ast
 import inspect
 from collections.abc import Iterator
-from types import FunctionType
 
-import executing
 from torch import nn
 
-from tensorcheck.observe.frames import Owner, owner_of, site_of_node
+from tensorcheck.observe.attributes import given_in_methods, given_outside
+from tensorcheck.observe.datasets import sample_function
+from tensorcheck.observe.evaluating import UnknownValueError, evaluate
+from tensorcheck.observe.frames import Owner, site_of_node
+from tensorcheck.observe.scopes import Place, Scope, results, scope_of
 from tensorcheck.sites import Site
 
+_ANYWHERE = (Owner.USER, Owner.INSTALLED)
 
-def definition_site(model: nn.Module, path: str) -> Site | None:
+
+def definition_site(model: nn.Module, path: str, scope: Scope | None = None) -> Site | None:
     """The code that made the module at this dotted path: `self.head = nn.Linear(784, 10)`.
 
     Of a layer inside an `nn.Sequential` or a list it is that layer's own argument; where the source does not show which
     (a loop, a comprehension, `*layers`), the statement that made the whole. None where there is no source.
     """
+    place = definition_place(model, path, scope)
+    if place is None:
+        return None
+    return site_of_node(place.statement or place.node, place.scope.filename, place.scope.function)
+
+
+def definition_place(model: nn.Module, path: str, scope: Scope | None = None) -> Place | None:
+    """The expression that made the module at this path; `scope` is where to look for `model.head = …` too."""
+    layer = model.get_submodule(path)
     parts = path.split(".")
     for depth in range(len(parts), 0, -1):
         owner = model.get_submodule(".".join(parts[: depth - 1]))
-        for function in _functions(type(owner)):
-            for statement in _assignments(function, parts[depth - 1]):
-                node = _descend(statement, parts[depth:])
-                return site_of_node(node, function.__code__.co_filename, function.__code__.co_qualname)
+        inside = given_in_methods(owner, parts[depth - 1], scope, owners=_ANYWHERE)
+        outside = given_outside(parts[depth - 1], scope) if scope is not None else ()
+        for place in (*inside, *outside):
+            found = _descend(place, parts[depth:])
+            if not _contradicts(found, layer):
+                return found
     return None
 
 
-def returned_site(cls: type, method: str) -> Site | None:
-    """The expression that a method of the user's returns, where there is just one `return`."""
-    for function in _functions(cls):
-        if function.__name__ == method:
-            definition = _definition(function)
-            nodes = ast.walk(definition) if definition is not None else ()
-            values = [node.value for node in nodes if isinstance(node, ast.Return) and node.value is not None]
-            code = function.__code__
-            return site_of_node(values[0], code.co_filename, code.co_qualname) if len(values) == 1 else None
-    return None
-
-
-def _functions(cls: type) -> Iterator[FunctionType]:
-    """The class's own functions that the user can read, the constructor first."""
-    for base in cls.__mro__:
-        members = [inspect.unwrap(member) for member in vars(base).values() if callable(member)]
-        functions = [member for member in members if isinstance(member, FunctionType)]
-        for function in sorted(functions, key=lambda function: function.__name__ != "__init__"):
-            if owner_of(function.__code__.co_filename) in (Owner.USER, Owner.INSTALLED):
-                yield function
-
-
-def _assignments(function: FunctionType, attribute: str) -> Iterator[ast.Assign | ast.AnnAssign]:
-    definition = _definition(function)
-    for node in ast.walk(definition) if definition is not None else ():
-        if isinstance(node, ast.Assign | ast.AnnAssign) and any(
-            _is_self(target, attribute) for target in _targets(node)
-        ):
-            yield node
-
-
-def _definition(function: FunctionType) -> ast.FunctionDef | None:
-    tree = executing.Source.for_filename(function.__code__.co_filename).tree
-    for node in ast.walk(tree or ast.Module([], [])):
-        if isinstance(node, ast.FunctionDef):
-            first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
-            if first == function.__code__.co_firstlineno and node.name == function.__name__:
-                return node
-    return None
-
-
-def _targets(node: ast.Assign | ast.AnnAssign) -> list[ast.expr]:
-    return node.targets if isinstance(node, ast.Assign) else [node.target]
-
-
-def _is_self(target: ast.expr, attribute: str) -> bool:
-    return (
-        isinstance(target, ast.Attribute)
-        and target.attr == attribute
-        and isinstance(target.value, ast.Name)
-        and target.value.id == "self"
-    )
-
-
-def _descend(statement: ast.Assign | ast.AnnAssign, indices: list[str]) -> ast.expr | ast.stmt:
+def _descend(place: Place, indices: list[str]) -> Place:
     """From `self.net = nn.Sequential(a, b)` and `["1"]` to `b`, as far as the source shows it."""
-    node: ast.expr | ast.stmt = statement
-    value = statement.value
+    value = place.node
     for index in indices:
         if not isinstance(value, ast.Call) or not index.isdecimal():
             break
@@ -93,5 +53,39 @@ def _descend(statement: ast.Assign | ast.AnnAssign, indices: list[str]) -> ast.e
         children = single.elts if isinstance(single, ast.List | ast.Tuple) else value.args
         if any(isinstance(child, ast.Starred) for child in children) or int(index) >= len(children):
             break
-        node = value = children[int(index)]
-    return node
+        value = children[int(index)]
+    return place if value is place.node else Place(value, place.scope)
+
+
+def _contradicts(place: Place, layer: nn.Module) -> bool:
+    """Whether it spells a number that this layer was not built with, so that it made another one."""
+    return any(
+        isinstance(setting := vars(layer).get(name), int) and setting != number
+        for name, number in _numbers(place, type(layer))
+    )
+
+
+def _numbers(place: Place, cls: type) -> Iterator[tuple[str, object]]:
+    if not isinstance(place.node, ast.Call) or place.called != cls.__name__:
+        return
+    for name, node in arguments_of(place.node, cls).items():
+        try:
+            yield name, evaluate(node, place.scope.names)
+        except UnknownValueError:
+            continue
+
+
+def arguments_of(call: ast.Call, cls: type) -> dict[str, ast.expr]:
+    """How the construction of a layer spells its settings, by their names."""
+    constructor = vars(cls).get("__init__", cls.__init__)  # type: ignore[misc]  # it is only read
+    code = inspect.unwrap(constructor).__code__
+    positional = dict(zip(code.co_varnames[1 : code.co_argcount], call.args, strict=False))
+    return positional | {word.arg: word.value for word in call.keywords if word.arg}
+
+
+def sample_site(dataset: object) -> Site | None:
+    """The expression that the user's dataset hands out as a sample, where there is just one."""
+    function = sample_function(dataset)
+    scope = scope_of(function, dataset) if function is not None else None
+    found = [node for node, _ in results(scope.body)] if scope is not None else []
+    return site_of_node(found[0], scope.filename, scope.function) if scope is not None and len(found) == 1 else None

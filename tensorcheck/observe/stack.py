@@ -7,7 +7,7 @@ from types import FrameType, TracebackType
 from torch import nn
 
 from tensorcheck.observe.frames import Owner, frames_of, owner_of
-from tensorcheck.observe.losses import LOSSES
+from tensorcheck.observe.losses import LOSSES, OTHER_LOSSES
 
 _CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 
@@ -44,7 +44,7 @@ class StackFrame:
         """The name of the loss function that this is."""
         name = self.frame.f_code.co_name
         is_functional = self.frame.f_globals.get("__name__") == "torch.nn.functional"
-        return name if is_functional and name in LOSSES else None
+        return name if is_functional and name in (*LOSSES, *OTHER_LOSSES) else None
 
     @property
     def parameters(self) -> tuple[str, ...]:

@@ -8,8 +8,6 @@ from torch import Tensor, nn
 from tensorcheck.events import ModuleCalled
 from tensorcheck.modules import ModuleMeta
 from tensorcheck.observe.describe import module_meta
-from tensorcheck.observe.sources import definition_site
-from tensorcheck.sites import Site
 
 _MODE_LAYERS = (nn.modules.dropout._DropoutNd, nn.modules.batchnorm._BatchNorm)  # noqa: SLF001 - the bases of them all
 
@@ -74,8 +72,3 @@ class Subject:
     def meta_of(self, module: nn.Module) -> ModuleMeta:
         """A module of it as plain facts."""
         return module_meta(module, self.path_of(module) or "")
-
-    def definition_of(self, path: str) -> Site | None:
-        """The code that made the module at this path."""
-        model = self.model()
-        return None if model is None or not path else definition_site(model, path)

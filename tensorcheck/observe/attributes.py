@@ -1,0 +1,195 @@
+"""Where an object's attribute was put: in its class's constructor, its class's body, or from outside."""
+
+import ast
+import inspect
+from collections.abc import Collection, Iterator
+from types import FunctionType, ModuleType
+
+from tensorcheck.observe.evaluating import UnknownValueError, evaluate
+from tensorcheck.observe.frames import Owner, owner_of, tree_of
+from tensorcheck.observe.scopes import END, Path, Place, Scope, binding_of, called_name, module_scope, scope_of, within
+
+_REGISTERING = frozenset({"register_buffer", "register_parameter", "add_module", "register_module", "setattr"})
+
+
+def definitions(node: ast.Attribute, owner: object, scope: Scope) -> Iterator[Place]:
+    """The expressions that `owner.attribute` was given, likeliest first; `owner` None where it is not known."""
+    if isinstance(owner, ModuleType):
+        yield from _of_module(owner, node.attr)
+        return
+    cls = owner if isinstance(owner, type) else type(owner) if owner is not None else _constructed(node.value, scope)
+    found = [*given_outside(node.attr, scope)] if not isinstance(cls, type) else []
+    if isinstance(cls, type):
+        found += _in_constructor_call(node, cls, scope)
+        found += given_in_methods(owner if owner is not None else cls, node.attr, scope)
+        found += given_outside(node.attr, scope)
+        found += _in_body(cls, node.attr)
+    yield from found[:1]
+
+
+def _of_module(module: ModuleType, name: str) -> Iterator[Place]:
+    filename = getattr(module, "__file__", None) or ""
+    tree = tree_of(filename) if filename and owner_of(filename) is Owner.USER else None
+    if tree is not None:
+        scope = Scope(filename, "", tree, vars(module))
+        binding = binding_of(scope, name, END)
+        if binding is not None:
+            yield Place(binding.value, scope, binding.path)
+
+
+def _constructed(node: ast.expr, scope: Scope) -> object:
+    """The class of an expression in code that is gone: of `cfg` after `cfg = Config(...)` or as `cfg: Config`."""
+    if isinstance(node, ast.Call):
+        return _evaluated(node.func, scope)
+    if not isinstance(node, ast.Name):
+        return None
+    binding = binding_of(scope, node.id, (node.lineno, node.col_offset))
+    if binding is not None and not binding.path and isinstance(binding.value, ast.Call):
+        return _evaluated(binding.value.func, scope)
+    return _annotated(node.id, scope)
+
+
+def _annotated(name: str, scope: Scope) -> object:
+    arguments = scope.body.args if not isinstance(scope.body, ast.Module) else None
+    for argument in [*arguments.args, *arguments.kwonlyargs] if arguments is not None else []:
+        if argument.arg == name and argument.annotation is not None:
+            return _evaluated(argument.annotation, scope)
+    return None
+
+
+def _evaluated(node: ast.expr, scope: Scope) -> object:
+    try:
+        return evaluate(node, scope.names)
+    except UnknownValueError:
+        return None
+
+
+def _in_constructor_call(node: ast.Attribute, cls: type, scope: Scope) -> Iterator[Place]:
+    """Of a dataclass, the argument that its maker gave: `Config(width=64)`."""
+    if not hasattr(cls, "__dataclass_fields__"):
+        return
+    for call in _calls_of(cls, scope):
+        yield from (Place(word.value, call.scope) for word in _keywords(call) if word.arg == node.attr)
+
+
+def _keywords(call: Place) -> list[ast.keyword]:
+    return call.node.keywords if isinstance(call.node, ast.Call) else []
+
+
+def _calls_of(cls: type, scope: Scope) -> Iterator[Place]:
+    """Where the user's code makes an object of this class; first where it still runs, for those values count."""
+    for outer in _around(scope):
+        for node in ast.walk(outer.body) if not isinstance(outer.body, ast.Module) else within(outer.body):
+            if isinstance(node, ast.Call) and called_name(node) == cls.__name__:
+                yield Place(node, outer)
+    yield from _calls_in_files(cls, scope)
+
+
+def _calls_in_files(cls: type, scope: Scope) -> Iterator[Place]:
+    for filename in {outer.filename for outer in _around(scope)} | {_file_of(cls)}:
+        tree = tree_of(filename) if filename else None
+        for function in ast.walk(tree) if tree is not None else ():
+            if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+                inner = Scope(filename, function.name, function, scope.names)
+                for node in within(function):
+                    if isinstance(node, ast.Call) and called_name(node) == cls.__name__:
+                        yield Place(node, inner)
+
+
+def _around(scope: Scope) -> Iterator[Scope]:
+    outer: Scope | None = scope
+    while outer is not None:
+        yield outer
+        if outer.caller is None and (module := module_scope(outer)) is not None:
+            yield module
+        outer = outer.caller
+
+
+def given_in_methods(
+    owner: object, name: str, scope: Scope | None, *, owners: Collection[Owner] = (Owner.USER,)
+) -> Iterator[Place]:
+    """`self.name = …` and `self.register_buffer("name", …)` in its class's own methods, the constructor first.
+
+    `owner` is an object or, where none is known, its class; `scope` is where to look for the call of the constructor.
+    """
+    cls = owner if isinstance(owner, type) else type(owner)
+    for function in _functions_of(cls, owners):
+        is_constructor = function.__name__ == "__init__" and scope is not None
+        call = next(_calls_of(cls, scope), None) if is_constructor and scope is not None else None
+        inner = scope_of(function, owner, call)
+        if inner is not None:
+            yield from _given_to_self(inner, name)
+
+
+def _functions_of(cls: type, owners: Collection[Owner]) -> Iterator[FunctionType]:
+    """The class's own functions that one of these wrote, the constructor first."""
+    for base in cls.__mro__:
+        members = [inspect.unwrap(member) for member in vars(base).values() if callable(member)]
+        functions = [member for member in members if isinstance(member, FunctionType)]
+        for function in sorted(functions, key=lambda function: function.__name__ not in ("__init__", "setup")):
+            if owner_of(function.__code__.co_filename) in owners:
+                yield function
+
+
+def _given_to_self(scope: Scope, name: str) -> Iterator[Place]:
+    for node in within(scope.body):
+        match node:
+            case ast.Assign():
+                for target in node.targets:
+                    yield from (Place(node.value, scope, path, node) for path in _attribute_paths(target, name, "self"))
+            case ast.AnnAssign(value=ast.expr() as value):
+                yield from (Place(value, scope, path, node) for path in _attribute_paths(node.target, name, "self"))
+            case ast.Call(args=[ast.Constant(value=str() as registered), value, *_]) if registered == name:
+                if called_name(node) in _REGISTERING:
+                    yield Place(value, scope)
+            case ast.Call(args=[_, ast.Constant(value=str() as registered), value]) if registered == name:
+                if called_name(node) in _REGISTERING:
+                    yield Place(value, scope)
+
+
+def _attribute_paths(target: ast.expr, name: str, owner: str = "") -> Iterator[Path]:
+    if isinstance(target, ast.Attribute) and target.attr == name:
+        is_self = isinstance(target.value, ast.Name) and target.value.id == "self"
+        if is_self is bool(owner):
+            yield ()
+    elif isinstance(target, ast.Tuple | ast.List):
+        for index, element in enumerate(target.elts):
+            yield from ((index, *path) for path in _attribute_paths(element, name, owner))
+
+
+def given_outside(name: str, scope: Scope) -> Iterator[Place]:
+    """`model.name = …` in the functions that still run or in their files."""
+    for outer in _around(scope):
+        yield from _assigned_outside(outer.body, outer, name)
+    for filename in {outer.filename for outer in _around(scope)}:
+        for function in ast.walk(tree_of(filename) or ast.Module([], [])):
+            if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+                yield from _assigned_outside(function, Scope(filename, function.name, function, scope.names), name)
+
+
+def _assigned_outside(body: ast.AST, scope: Scope, name: str) -> Iterator[Place]:
+    for node in within(body):
+        if isinstance(node, ast.Assign):
+            for target in node.targets:
+                yield from (Place(node.value, scope, path, node) for path in _attribute_paths(target, name))
+
+
+def _in_body(cls: type, name: str) -> Iterator[Place]:
+    """`name: int = 11` in the class's body: a class attribute or a dataclass's default."""
+    for base in cls.__mro__:
+        filename = _file_of(base)
+        tree = tree_of(filename) if filename else None
+        for node in ast.walk(tree) if tree is not None else ():
+            if isinstance(node, ast.ClassDef) and node.name == base.__name__:
+                scope = Scope(filename, base.__qualname__, ast.Module(node.body, []), vars(base))
+                binding = binding_of(scope, name, END)
+                if binding is not None:
+                    yield Place(binding.value, scope, binding.path)
+
+
+def _file_of(cls: type) -> str:
+    try:
+        filename = inspect.getsourcefile(cls) or ""
+    except (TypeError, OSError):
+        return ""
+    return filename if owner_of(filename) is Owner.USER else ""
