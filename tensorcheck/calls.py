@@ -7,7 +7,7 @@ from typing import Literal
 from tensorcheck.lineage import Lineage
 from tensorcheck.modules import ModuleMeta
 from tensorcheck.sites import Site
-from tensorcheck.tensors import TensorMeta
+from tensorcheck.tensors import NamedTensor, TensorMeta
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,9 @@ class Operand:
     """Whether it was made in inference mode."""
     handed: str = ""
     """The parameter of the module in the user's line that took it, where a layer within that module failed."""
+    place: str = ""
+    """Of an operation's operand, what took it: `self` what stands before the dot or bracket, a keyword, or a position,
+    counted from there: in `x.gather(1, i)` and in `torch.gather(x, 1, i)` alike `i` is 2."""
 
     @property
     def spelled(self) -> str:
@@ -54,6 +57,32 @@ class Setting:
     site: Site | None = None
     """Where the user's line spells it."""
     lineage: Lineage = field(default_factory=Lineage)
+
+
+@dataclass(frozen=True, slots=True)
+class OtherValue:
+    """What a call was given that is neither a tensor nor a plain setting: a list, an array, a batch, None.
+
+    >>> OtherValue("input", "tuple", parts=(NamedTensor("input[0]", TensorMeta((8, 4), "float32", "cpu")),)).spelled
+    'input'
+    """
+
+    name: str
+    """The parameter that took it; of an operation, its place as operands have it."""
+    kind: str
+    """Its class as PyTorch writes it: `tuple`, `numpy.ndarray`, `NoneType`."""
+    parts: tuple[NamedTensor, ...] = ()
+    """The tensors in it."""
+    meta: TensorMeta | None = None
+    """What it is, of a NumPy array."""
+    site: Site | None = None
+    """Where the user's line spells it."""
+    lineage: Lineage = field(default_factory=Lineage)
+
+    @property
+    def spelled(self) -> str:
+        """How the user writes it; the parameter's name where that is not known."""
+        return self.site.code if self.site is not None else self.name
 
 
 CallKind = Literal["layer", "loss", "operation"]
@@ -78,6 +107,10 @@ class FailedCall:
     """What else came in, of an operation or a loss."""
     module: ModuleMeta | None = None
     """The layer; None for anything else."""
+    owner: ModuleMeta | None = None
+    """Of an operation, the module that the user's expression asks for it: `model` of `model.to(device)`."""
+    others: tuple[OtherValue, ...] = ()
+    """What it was given besides."""
     unread: tuple[Site, ...] = ()
     """Of an operation, the parts that the user's line spells but whose values are gone: `self.fc(x)`."""
     made: Mapping[str, Lineage] = field(default_factory=dict)

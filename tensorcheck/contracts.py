@@ -20,7 +20,7 @@ class Size:
 
     setting: str
     dim: int
-    """Counted from the end, as negative dims are."""
+    """Counted from the end, as negative dims are; 1 of layers whose channels follow the batch, however many dims do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,12 @@ class LayerContract:
     dtype: InputDtype = "weight"
     trailing: tuple[str, ...] = ()
     """What its users call the dims after the channels: `h, w`."""
+    least: int = 0
+    """How many dims it takes at least, where it takes any number above that."""
+    dims: tuple[str, ...] = ()
+    """Its settings that name a dim of the input."""
+    is_sequence: bool = False
+    """Whether `batch_first` tells the order of its first two dims."""
 
     def wrong_size(self, layer: ModuleMeta, given: TensorMeta) -> Size | None:
         """The first size that differs from what the layer was built for."""
@@ -50,8 +56,29 @@ class LayerContract:
 
     def expectation(self, layer: ModuleMeta, dtype: str) -> str:
         """The input as it should be: `float32[*, 784]`."""
-        sizes = [str(layer.settings.get(size.setting)) for size in self.sizes]
-        return f"{dtype}[{', '.join([*self.leading, *sizes, *self.trailing])}]"
+        return f"{dtype}[{', '.join([*self.leading, *self._fixed(layer)])}]"
+
+    def forms(self, layer: ModuleMeta, dtype: str) -> str:
+        """The input as it should be with each number of dims: `float32[batch, 3, h, w] or float32[3, h, w]`."""
+        fixed = self._fixed(layer)
+        leading = _SEQUENCE[bool(layer.settings.get("batch_first"))] if self.is_sequence else ("batch",)
+        dims = [[*leading, *fixed][-rank:] for rank in sorted(self.ranks, reverse=True)]
+        if self.is_sequence:
+            dims[1:] = [["seq", *fixed]]
+        return " or ".join(f"{dtype}[{', '.join(each)}]" for each in dims) or self.expectation(layer, dtype)
+
+    def least_rank(self, layer: ModuleMeta) -> int:
+        """How many dims it takes at least: as many as its settings name."""
+        named = [len(value) for size in self.sizes if isinstance(value := layer.settings.get(size.setting), tuple)]
+        dims = [layer.settings.get(name) for name in self.dims]
+        reach = [dim + 1 if dim >= 0 else -dim for dim in dims if isinstance(dim, int)]
+        return max([self.least, *named, *reach])
+
+    def _fixed(self, layer: ModuleMeta) -> list[str]:
+        """The sizes that settings fix, and what follows them."""
+        sizes = (layer.settings.get(size.setting) for size in self.sizes)
+        words = [str(each) for size in sizes for each in (size if isinstance(size, tuple) else (size,))]
+        return [*words, *self.trailing]
 
     @property
     def leading(self) -> tuple[str, ...]:
@@ -59,9 +86,14 @@ class LayerContract:
         return ("batch",) if self.trailing else ("*",)
 
 
+_SEQUENCE = {False: ("seq", "batch"), True: ("batch", "seq")}
+
+
 def _differs(size: Size, layer: ModuleMeta, given: TensorMeta) -> bool:
     wanted = layer.settings.get(size.setting)
-    is_there = -len(given.shape) <= size.dim
+    if isinstance(wanted, tuple):
+        return len(given.shape) >= len(wanted) and given.shape[-len(wanted) :] != wanted
+    is_there = -len(given.shape) <= size.dim < len(given.shape)
     return isinstance(wanted, int) and not isinstance(wanted, bool) and is_there and given.shape[size.dim] != wanted
 
 
@@ -74,26 +106,55 @@ def _batched_channels(setting: str, *trailing: str) -> LayerContract:
     return LayerContract((Size(setting, -len(trailing) - 1),), ranks=(len(trailing) + 2,), trailing=trailing)
 
 
+def _any_channels(*trailing: str) -> LayerContract:
+    return LayerContract((), ranks=(len(trailing) + 1, len(trailing) + 2), trailing=("channels", *trailing))
+
+
+def _sequence(setting: str) -> LayerContract:
+    return LayerContract((Size(setting, -1),), ranks=(2, 3), is_sequence=True)
+
+
+_SPATIAL = {1: ("length",), 2: ("h", "w"), 3: ("d", "h", "w")}
+_WITHOUT_WEIGHTS = (
+    *("MaxPool", "AvgPool", "LPPool", "AdaptiveAvgPool", "AdaptiveMaxPool"),
+    *("ReflectionPad", "ReplicationPad", "CircularPad"),
+)
+
+
 _LAYERS: Mapping[str, LayerContract] = {
-    "Linear": LayerContract((Size("in_features", -1),)),
-    "Conv1d": _channels("in_channels", "length"),
-    "Conv2d": _channels("in_channels", "h", "w"),
-    "Conv3d": _channels("in_channels", "d", "h", "w"),
-    "ConvTranspose1d": _channels("in_channels", "length"),
-    "ConvTranspose2d": _channels("in_channels", "h", "w"),
-    "ConvTranspose3d": _channels("in_channels", "d", "h", "w"),
+    **{f"{kind}{n}d": _any_channels(*_SPATIAL[n]) for kind in _WITHOUT_WEIGHTS for n in _SPATIAL},
+    **{f"Conv{n}d": _channels("in_channels", *_SPATIAL[n]) for n in _SPATIAL},
+    **{f"ConvTranspose{n}d": _channels("in_channels", *_SPATIAL[n]) for n in _SPATIAL},
+    **{f"InstanceNorm{n}d": _channels("num_features", *_SPATIAL[n]) for n in _SPATIAL},
+    "Linear": LayerContract((Size("in_features", -1),), least=1),
+    "BatchNorm1d": LayerContract((Size("num_features", 1),), ranks=(2, 3), trailing=("length",)),
     "BatchNorm2d": _batched_channels("num_features", "h", "w"),
     "BatchNorm3d": _batched_channels("num_features", "d", "h", "w"),
-    "RNN": LayerContract((Size("input_size", -1),), ranks=(2, 3)),
-    "LSTM": LayerContract((Size("input_size", -1),), ranks=(2, 3)),
-    "GRU": LayerContract((Size("input_size", -1),), ranks=(2, 3)),
+    "GroupNorm": LayerContract((Size("num_channels", 1),), trailing=("*",), least=2),
+    "LocalResponseNorm": LayerContract((), trailing=("channels", "*", "length"), least=3),
+    "LayerNorm": LayerContract((Size("normalized_shape", -1),)),
+    "RMSNorm": LayerContract((Size("normalized_shape", -1),)),
+    "PReLU": LayerContract((Size("num_parameters", 1),), trailing=("*",)),
+    "RNN": _sequence("input_size"),
+    "LSTM": _sequence("input_size"),
+    "GRU": _sequence("input_size"),
     "RNNCell": LayerContract((Size("input_size", -1),), ranks=(1, 2)),
     "LSTMCell": LayerContract((Size("input_size", -1),), ranks=(1, 2)),
     "GRUCell": LayerContract((Size("input_size", -1),), ranks=(1, 2)),
-    "MultiheadAttention": LayerContract((Size("embed_dim", -1),), ranks=(2, 3)),
-    "LayerNorm": LayerContract(()),
+    "MultiheadAttention": _sequence("embed_dim"),
+    "Transformer": _sequence("d_model"),
+    "Bilinear": LayerContract((Size("in1_features", -1),), least=1),
+    **{kind: LayerContract((), dims=("dim",)) for kind in ("Softmax", "LogSoftmax", "Softmin", "GLU", "Unflatten")},
+    "Flatten": LayerContract((), dims=("start_dim",)),
+    "Dropout1d": _any_channels("length"),
+    "FractionalMaxPool2d": _any_channels("h", "w"),
+    "Softmax2d": _any_channels("h", "w"),
+    "Unfold": _any_channels("h", "w"),
+    "Fold": _any_channels("blocks"),
+    "PixelShuffle": LayerContract((), trailing=("channels", "h", "w"), least=3),
+    "PixelUnshuffle": LayerContract((), trailing=("channels", "h", "w"), least=3),
     "Embedding": LayerContract((), dtype="integer"),
-    "EmbeddingBag": LayerContract((), ranks=(1, 2), dtype="integer"),
+    "EmbeddingBag": LayerContract((), ranks=(1, 2), dtype="integer", trailing=("bag",)),
 }
 
 

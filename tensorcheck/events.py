@@ -4,13 +4,18 @@ An event holds no tensor, module or frame, so nothing outlives its step because 
 that was written by hand.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import ClassVar, Literal
 
 from tensorcheck.calls import FailedCall, Operand
+from tensorcheck.differentiation import Differentiation, Trainable
+from tensorcheck.fixes import Fix
+from tensorcheck.lineage import Lineage
+from tensorcheck.loading import Loading
 from tensorcheck.modules import LoaderMeta, ModuleMeta
+from tensorcheck.optimizing import OddState
+from tensorcheck.restoring import Restoring
 from tensorcheck.sites import Site
 from tensorcheck.tensors import NamedTensor, TensorMeta
 from tensorcheck.trace import Operation, Trace
@@ -77,13 +82,12 @@ class LossComputed(Event):
 
     function: str
     """Its name there: `mse_loss`."""
-    input: TensorMeta
-    target: TensorMeta
+    input: Operand
+    target: Operand
+    """Where these came from is known where their shapes differ."""
     output: TensorMeta
     reduction: str
     site: Site | None
-    sites: Mapping[str, Site] = field(default_factory=dict)
-    """Where the user's own line spells `input` and `target`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +98,18 @@ class BackwardFinished(Event):
 
 
 @dataclass(frozen=True, slots=True)
-class GradientsZeroed(Event):
-    """`zero_grad` was called, on an optimizer of the model or on the model."""
+class ZeroedElsewhere(Event):
+    """`zero_grad` was called on an optimizer that holds no parameter of the model, or on another module."""
+
+    site: Site | None
+
+
+@dataclass(frozen=True, slots=True)
+class ModeSet(Event):
+    """`train` or `eval` was called on the model, at a place where it had not been called before."""
+
+    is_training: bool
+    site: Site | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +126,10 @@ class OptimizerSeen(Event):
     built: Site | None
     """Where it was built, if that was while the model was watched."""
     site: Site | None
+    lineage: Lineage = field(default_factory=Lineage)
+    """Where the optimizer came from, and so what it was given; looked up where some were forgotten."""
+    definitions: tuple[Site, ...] = ()
+    """Where the modules of those that were forgotten were built."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +139,8 @@ class StepTaken(Event):
     kind: str
     is_training: bool
     """The mode in which the model was last called with gradients on."""
-    has_mode_layers: bool
-    """Whether the model has dropout or batch normalisation, which act differently in training and in evaluation."""
+    mode_layers: tuple[str, ...]
+    """The classes of its layers that act differently in training and in evaluation: dropout, batch normalisation."""
     gradients_carried: int
     """How many steps in a row, this one included, added their gradients to those of the step before; 2 is many."""
     backwards: int
@@ -177,6 +195,15 @@ class GradientsArrived(Event):
     missed: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class StepTraced(Event):
+    """The first optimizer step of a traced model: everything that was computed since it was watched."""
+
+    instrument: ClassVar[Instrument] = Instrument.TRACE
+
+    trace: Trace
+
+
 Stage = Literal["loader", "forward", "loss", "backward", "step", "elsewhere"]
 
 
@@ -210,6 +237,29 @@ class Crashed(Event):
     output_required_grad: bool | None
     """Whether the model's last output in training required a gradient; None where there was none."""
     site: Site | None
+    loading: Loading | None = None
+    """What a DataLoader was doing, if one was running."""
+    restoring: Restoring | None = None
+    """What was being restored, if a `load_state_dict` failed, or an optimizer with what it had been given by one."""
+    differentiation: Differentiation | None = None
+    """What stood in the way of a backward pass, if one was running."""
+    trainable_models: Trainable | None = None
+    """What of the models at hand could be trained, if something was to be differentiated or optimized."""
+    odd_state: OddState | None = None
+    """What an optimizer keeps in another dtype than its parameter has, if one was stepping."""
+
+
+@dataclass(frozen=True, slots=True)
+class FixTried(Event):
+    """A fix that a rule had proposed for a crash was applied to a copy of what had failed."""
+
+    instrument: ClassVar[Instrument] = Instrument.EXPERIMENT
+
+    finding: str
+    """The fingerprint of the finding that proposes it."""
+    fix: Fix
+    passed: str
+    """What then ran to its end: `the forward and the loss pass`; empty where the same exception came again."""
 
 
 @dataclass(frozen=True, slots=True)

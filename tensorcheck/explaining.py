@@ -1,9 +1,14 @@
 """`tensorcheck.explain`: an exception, explained when nothing was watching."""
 
 import sys
+from dataclasses import replace
 
 import tensorcheck
 from tensorcheck.catalogue import all_rules
+from tensorcheck.events import Crashed
+from tensorcheck.experiment.trials import NAME as FIX_TRIALS
+from tensorcheck.experiment.trials import FixTrials, answered
+from tensorcheck.findings import Finding
 from tensorcheck.judge import Judge
 from tensorcheck.observe.crashes import crash_of
 from tensorcheck.observe.environment import environment
@@ -12,10 +17,11 @@ from tensorcheck.record import Coverage, Record, Skipped
 from tensorcheck.report import Report
 
 
-def explain(error: BaseException | None = None) -> Report:
+def explain(error: BaseException | None = None, *, experiments: bool = True) -> Report:
     """Explain an exception from its traceback alone; without one, the one being handled or the last at the prompt.
 
-    A `LookupError` says that there was none.
+    The change that is proposed was tried on a copy of the model, unless `experiments` is False. A `LookupError` says
+    that there was no exception.
 
     >>> import torch
     >>> try:
@@ -33,4 +39,24 @@ def explain(error: BaseException | None = None) -> Report:
     findings = tuple(Judge(all_rules()).judge(crash))
     unknown = () if findings else (Skipped(f"{crash.error}: {crash.message}", "no rule knows this exception"),)
     coverage = Coverage(skipped=unknown)
+    if experiments:
+        findings, coverage = _tried(findings, error, crash, coverage)
     return Report(Record(tensorcheck.__version__, environment=environment(), findings=findings, coverage=coverage))
+
+
+def _tried(
+    findings: tuple[Finding, ...], error: BaseException, crash: Crashed, coverage: Coverage
+) -> tuple[tuple[Finding, ...], Coverage]:
+    """The findings with the help that passed on a copy, and what was tried and what was not."""
+    skipped: dict[Skipped, None] = dict.fromkeys(coverage.skipped)
+    trials = FixTrials(error, crash, lambda what, why: skipped.setdefault(Skipped(what, why)))
+    try:
+        answers = tuple(trials.answers(findings))
+    except Exception as fault:  # noqa: BLE001 - the findings do not need it
+        skipped[Skipped(FIX_TRIALS, f"it raised {type(fault).__name__}: {fault}")] = None
+        answers = ()
+    made = (FIX_TRIALS,) if trials.were_made else ()
+    return (
+        tuple(answered(finding, answers) for finding in findings),
+        replace(coverage, experiments=made, skipped=tuple(skipped)),
+    )

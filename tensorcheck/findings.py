@@ -101,7 +101,7 @@ class Finding:
     help: str = ""
     """What to change, imperative and exact; empty where that is not known."""
     tried: str = ""
-    """What passed when the help was applied to a copy: `the forward and the loss pass`; empty where it was not tried."""
+    """What passed when the help was applied to a copy: `the forward and the loss pass`; else empty."""
     fixes: tuple[Fix, ...] = ()
     """What could be tried, the likeliest first; the one that passes becomes the help. Reports do not hold them."""
     count: int = 1

@@ -32,6 +32,10 @@ class Step(StrEnum):
     """A dataset's `__getitem__` or `__iter__` returned it as part of a sample."""
     BUILT = "built"
     """It came out of an object, such as a dataset or a DataLoader, that was built here."""
+    LAYER = "layer"
+    """A layer computed it that was built here."""
+    SIZED = "sized"
+    """One of its sizes was this number."""
     COLLATED = "collated"
     """A `collate_fn` of the user's returned it as part of a batch."""
 
@@ -57,11 +61,17 @@ class Ancestor:
     function: str = ""
     """What made it, if it is a call: `stack`, `from_numpy`, `detach`; of an operator its name in `operator`: `add`."""
 
+    grad_off: Site | None = None
+    """What switched gradients off where it was made: `torch.no_grad()`."""
+
     @property
     def line(self) -> tuple[str, int] | None:
         """Its file and line."""
         return None if self.site is None else (self.site.file, self.site.line)
 
+
+_BESIDE = (Step.BUILT, Step.LAYER, Step.SIZED)
+"""What a value was not made from, but owes something to."""
 
 Guilty = Callable[[TensorMeta], bool]
 
@@ -93,8 +103,16 @@ class Lineage:
         """Where the datasets and DataLoaders were built that it came out of."""
         return (ancestor for ancestor in self.ancestors if ancestor.step is Step.BUILT)
 
+    def layers(self) -> Iterator[Ancestor]:
+        """Where the layers were built that it went through, the last first."""
+        return (ancestor for ancestor in self.ancestors if ancestor.step is Step.LAYER)
+
+    def sizes(self) -> Iterator[Ancestor]:
+        """The numbers that its sizes were made of, and where they came from."""
+        return (ancestor for ancestor in self.ancestors if ancestor.step is Step.SIZED)
+
     def _guilty_parent(self, place: int, guilty: Guilty) -> int | None:
-        parents = [each for each in self.ancestors[place].parents if self.ancestors[each].step is not Step.BUILT]
+        parents = [each for each in self.ancestors[place].parents if self.ancestors[each].step not in _BESIDE]
         known = [parent for parent in parents if (meta := self.ancestors[parent].meta) is not None and guilty(meta)]
         unknown = [parent for parent in parents if self.ancestors[parent].meta is None]
         return next(iter([*known, *unknown]), None)

@@ -13,9 +13,12 @@ from torch.utils.data import DataLoader
 
 from tensorcheck.catalogue import all_rules
 from tensorcheck.events import Crashed, Event, ForwardFinished, ProbeFailed, Stage, StepTaken
+from tensorcheck.experiment.trials import NAME as FIX_TRIALS
+from tensorcheck.experiment.trials import FixTrials, answered
 from tensorcheck.findings import Finding, Findings, Severity
 from tensorcheck.judge import Judge
 from tensorcheck.observe.crashes import crash_of
+from tensorcheck.observe.drawn import DrawnIndices
 from tensorcheck.observe.frames import Sites
 from tensorcheck.observe.patches import Listener
 from tensorcheck.observe.probe import Probe
@@ -39,7 +42,7 @@ class FindingError(RuntimeError):
 class Session:
     """Owns the probes, the rules and the findings; it is the sink that probes emit into."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what `watch` takes
         self,
         models: Sequence[nn.Module],
         *,
@@ -47,6 +50,7 @@ class Session:
         loaders: Sequence[DataLoader[Any]] = (),
         on_finding: OnFinding,
         raise_on: Severity | None = None,
+        experiments: bool = True,
     ) -> None:
         self.sites = Sites()
         self._skipped: dict[Skipped, None] = {}
@@ -62,6 +66,8 @@ class Session:
         self._wanted = frozenset(event for rule in all_rules() for event in rule.events)
         self.backwards = 0
         """How many times `backward` has returned so far."""
+        self.drawn = DrawnIndices()
+        """What the samplers gave last, for loaders with workers."""
         self._optimizers = weakref.WeakSet(optimizers)
         self._loaders = weakref.WeakSet(loaders)
         self._names_optimizers = bool(optimizers)
@@ -72,6 +78,8 @@ class Session:
         """What `raise_on` or the user's own `on_finding` raised: the one exception of ours that is let through."""
         self._threads = {threading.get_ident()}
         self._probes: dict[Probe, ExitStack] = {}
+        self._experiments = experiments
+        self._experiments_made: dict[str, None] = {}
 
     def _subject_of(self, model: nn.Module) -> Iterator[Subject]:
         try:
@@ -113,6 +121,7 @@ class Session:
             models=len(self.subjects),
             steps=self.step,
             traced=max((min(subject.traced, TRACED_STEPS) for subject in self.subjects), default=0),
+            experiments=tuple(self._experiments_made),
             skipped=(*self._skipped, *self._unseen()),
         )
 
@@ -196,15 +205,41 @@ class Session:
         if not isinstance(error, Exception) or error is self._asked_for or self._is_explained(error):
             return
         try:
-            crash = crash_of(error, stage, self.sites, subjects=self.subjects, find_cut=self.tracing.cut_before)
+            crash = crash_of(
+                error,
+                stage,
+                self.sites,
+                subjects=self.subjects,
+                find_cut=self.tracing.cut_before,
+                trace=self.tracing.trace(self.sites) if self.tracing.is_open else None,
+                drawn=self.drawn,
+                recorder=self.tracing.recorder,
+            )
             self._explain(crash, error)
         except Exception as fault:  # noqa: BLE001 - the user's own exception is never replaced
             self.fault("crash explanation", fault)
 
     def _explain(self, crash: Crashed, error: Exception) -> None:
-        for finding in self._judged(crash, None).values():
+        for finding in self._tried(tuple(self._judged(crash, None).values()), crash, error):
             self._unhandled.append(finding)
             error.add_note(f"\n{finding_text(finding)}")
+
+    def _tried(self, findings: Sequence[Finding], crash: Crashed, error: Exception) -> Sequence[Finding]:
+        """The findings, with the help that passed on a copy."""
+        if not self._experiments:
+            return findings
+        trials = FixTrials(error, crash, self.skip)
+        try:
+            answers = tuple(trials.answers(findings))
+        except Exception as fault:  # noqa: BLE001 - the findings do not need it
+            self._experiments = False
+            self.fault(FIX_TRIALS, fault)
+            return findings
+        if trials.were_made:
+            self._experiments_made[FIX_TRIALS] = None
+        for answer in answers:
+            self.emit(answer)
+        return [answered(finding, answers) for finding in findings]
 
     def _is_explained(self, error: Exception) -> bool:
         notes = {f"\n{finding_text(finding)}" for finding in self._unhandled}

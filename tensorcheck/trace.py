@@ -5,9 +5,10 @@ operation was seen to make it, the place that it was found in. So a chain always
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
+from tensorcheck.lineage import Lineage, Step
 from tensorcheck.sites import Site
 from tensorcheck.tensors import TensorMeta
 
@@ -138,6 +139,8 @@ class Provenance:
 
     trace: Trace
     value: int
+    lineage: Lineage = field(default_factory=Lineage)
+    """The same in the user's source, back to what was made before the trace: an argument, an attribute, a sample."""
 
     def operations(self) -> Iterator[Operation]:
         """The operations on the way back, the latest first, by the input that each worked on."""
@@ -153,4 +156,9 @@ class Provenance:
     def __str__(self) -> str:
         steps = [f"  from {operation}" for operation in self.operations()]
         end = [f"  of {self.source}"] if steps else []
-        return "\n".join([str(self.trace.values[self.value]), *steps, *end])
+        places = dict.fromkeys(
+            f"  {place.step} at {place.site}: {place.site.code}"
+            for place in self.lineage.way_back(lambda _: True)
+            if place.site is not None and place.step is not Step.SPELLED
+        )
+        return "\n".join([str(self.trace.values[self.value]), *steps, *end, *places])

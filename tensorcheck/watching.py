@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader
 import tensorcheck
 from tensorcheck.findings import Finding, Severity
 from tensorcheck.observe.environment import environment
+from tensorcheck.observe.lineages import lineage_of_argument
 from tensorcheck.observe.modules import shape_rows
 from tensorcheck.record import Record
 from tensorcheck.report import Report
@@ -27,6 +28,7 @@ def watch(
     loader: DataLoader[Any] | Sequence[DataLoader[Any]] = (),
     on_finding: OnFinding | None = None,
     raise_on: Literal["info", "warning", "error"] | None = None,
+    experiments: bool = True,
 ) -> "Watch":
     """Watch models, and what their training loop does with them, in place and until `close` or the end of a `with`.
 
@@ -34,7 +36,9 @@ def watch(
     to be watched, name those that are with `optimizer` and `loader`. An error or a warning is printed to stderr
     when it is first found; `on_finding` is called with it instead. With `raise_on`, a finding at least that severe
     raises `FindingError` where it was found. A mistake that raises an exception of its own is explained in a note on
-    that exception. After three steps the cost no longer depends on the size of the model.
+    that exception, and the change that the note proposes is tried on a copy of the model first, unless `experiments` is
+    False: what the model's own code writes to a file is written again. After three steps the cost no longer depends on
+    the size of the model.
 
     >>> import torch
     >>> model = torch.nn.Linear(4, 1)
@@ -57,6 +61,7 @@ def watch(
         loaders=loaders + [target for target in targets if isinstance(target, DataLoader)],
         on_finding=on_finding or _print,
         raise_on=severity,
+        experiments=experiments,
     )
     return Watch(session, targets)
 
@@ -131,7 +136,8 @@ class Watch:
     def where(self, tensor: Tensor) -> Provenance:
         """Where a tensor of the last traced step came from; print it, or walk it.
 
-        A `LookupError` says that the trace does not know it.
+        The way through the operations is read from the trace, and the way through the source from the calling frame.
+        A `LookupError` says that the trace does not know the tensor.
 
         >>> import torch
         >>> model = torch.nn.Linear(4, 1)
@@ -143,7 +149,7 @@ class Watch:
         if place is None:
             msg = "the trace does not know this tensor: it was made in another step, or while nothing was traced"
             raise LookupError(msg)
-        return Provenance(self.trace, place)
+        return Provenance(self.trace, place, lineage_of_argument(self._session.tracing.trace(self._session.sites)))
 
     def shapes(self) -> ShapeTable:
         """What each module was given and returned in the last traced call, and whether gradients reached it.

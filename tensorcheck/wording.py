@@ -3,11 +3,12 @@
 import re
 from collections.abc import Collection, Iterator, Sequence
 
-from tensorcheck.calls import Operand, Setting
+from tensorcheck.calls import FailedCall, Operand, Setting
 from tensorcheck.events import ModuleCalled
 from tensorcheck.findings import Related
-from tensorcheck.lineage import Ancestor, Guilty, Step
+from tensorcheck.lineage import Ancestor, Guilty, Lineage, Step
 from tensorcheck.modules import ModuleMeta
+from tensorcheck.sites import Site
 from tensorcheck.tensors import NamedTensor, TensorMeta
 
 HEADLINE = 80
@@ -30,6 +31,16 @@ def title(module: ModuleMeta) -> str:
     return f"`{name if len(name) <= _ROOM else f'…{name[1 - _ROOM :]}'}`"
 
 
+def titled(module: ModuleMeta) -> str:
+    """The title of a layer, with its class where its path ends with a number and so says nothing of it.
+
+    >>> titled(ModuleMeta("norm", "BatchNorm1d")), titled(ModuleMeta("1", "BatchNorm1d"))
+    ('`norm`', '`1` (BatchNorm1d)')
+    """
+    is_numbered = module.path.rpartition(".")[2].isdigit()
+    return f"{title(module)} ({module.kind})" if is_numbered else title(module)
+
+
 def first_that_fits(*headlines: str) -> str:
     """The first of several headlines, from the fullest to the shortest, that is no longer than a headline may be.
 
@@ -37,6 +48,15 @@ def first_that_fits(*headlines: str) -> str:
     '`mse_loss` broadcasts'
     """
     return next((headline for headline in headlines if len(headline) <= HEADLINE), headlines[-1])
+
+
+def label_for(headline: str, *labels: str) -> str:
+    """The first of several labels, from the fullest to the shortest, that is shorter than its headline.
+
+    >>> label_for("`fc` got float64", "float64[8, 4] cpu, grad", "float64[8, 4]")
+    'float64[8, 4]'
+    """
+    return next((label for label in labels if len(label) < len(headline)), "")
 
 
 def expectation(spec: str, module: ModuleMeta) -> str:
@@ -99,6 +119,73 @@ def first_input(tensors: Sequence[NamedTensor]) -> NamedTensor | None:
     return tensors[0] if tensors else None
 
 
+def short(code: str, most: int = _ROOM) -> str:
+    """An expression as a headline has room for it.
+
+    >>> short("labels"), short("self.encoder(images).flatten(1).mean(0)", most=20)
+    ('labels', 'self.encoder(images…')
+    """
+    return code if len(code) <= most else f"{code[: most - 1]}…"
+
+
+def subject(call: FailedCall, site: Site | None) -> str:
+    """What failed, in backquotes: a layer's path, a function's name, or an operator's sign where `site` has that.
+
+    >>> subject(FailedCall("matmul", "operation"), Site("train.py", 4, code="rows @ self.weight"))
+    '`@`'
+    """
+    if call.module is not None:
+        return titled(call.module)
+    is_called = site is None or f"{call.function}(" in site.code
+    return f"`{call.function if is_called else _SIGNS.get(call.function, call.function)}`"
+
+
+_SIGNS = {
+    **{"add": "+", "sub": "-", "mul": "*", "truediv": "/", "floordiv": "//", "mod": "%", "pow": "**", "matmul": "@"},
+    **{"and": "&", "or": "|", "xor": "^", "lshift": "<<", "rshift": ">>", "neg": "-", "invert": "~"},
+    **{"eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">="},
+}
+
+
+def floored(code: str) -> str:
+    """The same number as an integer: with `//` where the code is one division.
+
+    >>> floored("len(rows) / 2"), floored("hidden")
+    ('len(rows) // 2', 'int(hidden)')
+    """
+    return code.replace(" / ", " // ") if code.count("/") == 1 and " / " in code else f"int({code})"
+
+
+def with_setting(call: FailedCall, layer: ModuleMeta, setting: str, value: object) -> str | None:
+    """The line that built a layer, with one of its settings changed; None where that can't be told from its text."""
+    if layer.definition is None:
+        return None
+    code, old = layer.definition.code, layer.settings.get(setting)
+    lineage = call.made.get(setting)
+    spelled = lineage.ancestors[0].name if lineage is not None and lineage.ancestors else str(old)
+    if code.count(spelled) == 1 and not spelled.isdigit():
+        return code.replace(spelled, str(value))
+    is_plain = isinstance(old, int) and isinstance(value, int)
+    return replaced_number(code, old, value) if is_plain and spelled == str(old) else None
+
+
+def each_line_once(places: Sequence[Related], shown: Site | None) -> tuple[Related, ...]:
+    """Related places without those of a line that an earlier one, or the finding itself, shows.
+
+    >>> line = Site("train.py", 4, code="loss.backward()")
+    >>> each_line_once([Related(line, "backward"), Related(line, "again")], None)[0].note
+    'backward'
+    """
+    seen = {(shown.file, shown.line)} if shown is not None else set()
+    kept = []
+    for place in places:
+        line = (place.site.file, place.site.line)
+        if line not in seen:
+            seen.add(line)
+            kept.append(place)
+    return tuple(kept)
+
+
 def replaced_number(code: str, old: int, new: int) -> str | None:
     """The code with one number changed; None where that number does not stand there exactly once.
 
@@ -110,8 +197,23 @@ def replaced_number(code: str, old: int, new: int) -> str | None:
 
 
 MAKERS = frozenset(
-    [*("tensor", "as_tensor", "Tensor", "FloatTensor", "LongTensor", "IntTensor", "one_hot", "argmax", "argmin")]
-    + ["array", "astype", "nonzero", "bincount", "topk", "multinomial"]
+    [
+        "Tensor",
+        "FloatTensor",
+        "LongTensor",
+        "IntTensor",
+        "tensor",
+        "as_tensor",
+        "one_hot",
+        "argmax",
+        "argmin",
+        "array",
+        "astype",
+        "nonzero",
+        "bincount",
+        "topk",
+        "multinomial",
+    ]
 )
 """Functions that settle dtype and device of what they give, whatever they were given."""
 
@@ -121,10 +223,10 @@ def made(
 ) -> tuple[Related, ...]:
     """Where an operand came from, back to the place where it was first guilty: at most three places, the root last.
 
-    `what` says what it is guilty of, in the words of a reader: `float64`, `on meta`, `[64, 1]`. A mistake in the values
-    may be older than the tensor that holds them: then no function is its maker, and `makers` is empty.
+    `what` says what it is guilty of, in the words of a reader: `float64`, `on meta`, `[64, 1]`. A root whose metadata
+    is not known is likely, no more. A mistake in the values may be older than the tensor that holds them: then no
+    function is its maker, and `makers` is empty.
 
-    >>> from tensorcheck.lineage import Lineage
     >>> from tensorcheck.sites import Site
     >>> meta = TensorMeta((4,), "float64", "cpu")
     >>> table = Ancestor(Step.ASSIGNED, "table", Site("train.py", 4, code="np.ones(4)"), meta)
@@ -141,7 +243,8 @@ def made(
             seen.add(ancestor.line)
             places.append(ancestor)
     shown = tuple(_related(place, what, is_root=place is places[-1]) for place in _fewest(places))
-    return (*shown, *built(operand, seen))
+    is_of_dataset = any(place.step is Step.SAMPLE for place in places)
+    return (*shown, *built(operand, seen)) if is_of_dataset else shown
 
 
 def built(operand: Operand | Setting, seen: Collection[tuple[str, int]] = ()) -> Iterator[Related]:
@@ -154,6 +257,40 @@ def built(operand: Operand | Setting, seen: Collection[tuple[str, int]] = ()) ->
     for place in places[:1]:
         if place.site is not None:
             yield Related(place.site, f"`{place.name}` is built here")
+
+
+def written(lineage: Lineage | None, number: object) -> tuple[Related, ...]:
+    """Where a number was written that a layer was built with, or that a call was given: the place itself.
+
+    >>> from tensorcheck.sites import Site
+    >>> line = Site("model.py", 7, code="11", source="    inputs: int = 11")
+    >>> width = Ancestor(Step.ATTRIBUTE, "cfg.inputs", line, value=11)
+    >>> [related.note for related in written(Lineage((width,)), 11)]
+    ['`cfg.inputs` is 11 from here']
+    """
+    equal = [each for each in lineage.ancestors if each.value == number] if lineage is not None else []
+    places = [each for each in equal if each.step is not Step.SPELLED and each.site is not None]
+    return tuple(
+        Related(place.site, f"`{place.name}` is {number} from here") for place in places[-1:] if place.site is not None
+    )
+
+
+def settled(call: FailedCall, layer: ModuleMeta, setting: str) -> tuple[Related, ...]:
+    """Where a layer's setting was written; where it stands in the line that built the layer, that line."""
+    places = written(call.made.get(setting), layer.settings.get(setting))
+    if places or layer.definition is None:
+        return places
+    return (Related(layer.definition, f"{title(layer)} is built here"),)
+
+
+def within(modules: Sequence[ModuleMeta]) -> str:
+    """The innermost module that was running, as a finding about an operation within it names it.
+
+    >>> within([ModuleMeta("", "Net"), ModuleMeta("layers.0.attention", "Attention")]), within([])
+    ('    in `layers.0.attention` (Attention)', '')
+    """
+    inner = modules[-1] if modules else None
+    return f"    in {inner}" if inner is not None and inner.path else ""
 
 
 def _fewest(places: Sequence[Ancestor]) -> list[Ancestor]:
@@ -176,6 +313,8 @@ _NOTES = {
 
 def _related(place: Ancestor, what: str, *, is_root: bool) -> Related:
     name = place.name if len(place.name) <= _ROOM else f"{place.name[: _ROOM - 1]}…"
-    note = f"`{name}` is {what} from here on" if is_root else _NOTES.get(place.step, "`{}` is made here").format(name)
+    doubt = "likely: " if place.meta is None and place.value is None else ""
+    root = f"{doubt}`{name}` is {what} from here on"
+    note = root if is_root else _NOTES.get(place.step, "`{}` is made here").format(name)
     assert place.site is not None  # noqa: S101 - those without a site were left out
     return Related(place.site, note)

@@ -23,7 +23,7 @@ def definitions(node: ast.Attribute, owner: object, scope: Scope) -> Iterator[Pl
         found += _in_constructor_call(node, cls, scope)
         found += given_in_methods(owner if owner is not None else cls, node.attr, scope)
         found += given_outside(node.attr, scope)
-        found += _in_body(cls, node.attr)
+        found += _in_body(cls, node.attr, scope)
     yield from found[:1]
 
 
@@ -174,20 +174,24 @@ def _assigned_outside(body: ast.AST, scope: Scope, name: str) -> Iterator[Place]
                 yield from (Place(node.value, scope, path, node) for path in _attribute_paths(target, name))
 
 
-def _in_body(cls: type, name: str) -> Iterator[Place]:
+def _in_body(cls: type, name: str, scope: Scope) -> Iterator[Place]:
     """`name: int = 11` in the class's body: a class attribute or a dataclass's default."""
     for base in cls.__mro__:
-        filename = _file_of(base)
-        tree = tree_of(filename) if filename else None
-        for node in ast.walk(tree) if tree is not None else ():
-            if isinstance(node, ast.ClassDef) and node.name == base.__name__:
-                scope = Scope(filename, base.__qualname__, ast.Module(node.body, []), vars(base))
-                binding = binding_of(scope, name, END)
-                if binding is not None:
-                    yield Place(binding.value, scope, binding.path)
+        for filename in {_file_of(base): None, **{outer.filename: None for outer in _around(scope)}}:
+            for node in ast.walk(tree_of(filename) or ast.Module([], [])):
+                if isinstance(node, ast.ClassDef) and node.name == base.__name__:
+                    inner = Scope(filename, base.__qualname__, ast.Module(node.body, []), vars(base))
+                    binding = binding_of(inner, name, END)
+                    if binding is not None:
+                        yield Place(binding.value, inner, binding.path)
 
 
 def _file_of(cls: type) -> str:
+    """The file that a class of the user's is written in; its module may be run under another's name."""
+    for member in vars(cls).values():
+        function = inspect.unwrap(member) if callable(member) else None
+        if isinstance(function, FunctionType) and owner_of(function.__code__.co_filename) is Owner.USER:
+            return function.__code__.co_filename
     try:
         filename = inspect.getsourcefile(cls) or ""
     except (TypeError, OSError):

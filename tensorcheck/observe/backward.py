@@ -36,5 +36,6 @@ class BackwardProbe(Probe):
             followed.carried.backward_finished()
         if self.sink.hears_this_thread():
             self.sink.count_backward()
+            self.sink.tracing.recorder.differentiated()
             if self.sink.wants(BackwardFinished):
                 self.sink.emit(BackwardFinished(self.sink.step, self.sink.sites.here()))

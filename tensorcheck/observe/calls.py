@@ -4,15 +4,17 @@ import ast
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
+import torch
 from torch import Tensor, nn
 
-from tensorcheck.calls import FailedCall, Operand, Setting
+from tensorcheck.calls import FailedCall, Operand, OtherValue, Setting
 from tensorcheck.modules import ModuleMeta
 from tensorcheck.observe.describe import leaves
 from tensorcheck.observe.evaluating import Namespace, UnknownValueError, evaluate, namespace_of
 from tensorcheck.observe.frames import expression_at, site_of_node, spelled_arguments, tree_of
 from tensorcheck.observe.lineages import Lineages
 from tensorcheck.observe.operands import operand_of
+from tensorcheck.observe.other_values import is_other_value, other_value_of
 from tensorcheck.observe.stack import StackFrame
 from tensorcheck.sites import Site
 
@@ -42,7 +44,7 @@ _OPERATORS: Mapping[type[ast.operator | ast.cmpop | ast.unaryop], str] = {
     ast.Invert: "invert",
     ast.Not: "not",
 }
-_PLAIN = (bool, int, float, str, type(None))
+_PLAIN = (bool, int, float, str, type(None), torch.device)
 
 
 def failed_call(
@@ -51,7 +53,8 @@ def failed_call(
     """The innermost layer or loss below the user's own line; where there is none, what the line itself calls."""
     calls = [frame for frame in below if frame.layer is not None or frame.loss]
     if not calls:
-        return _operation(user, lineages)
+        call, owner = _operation(user, lineages), _owner(user)
+        return call if call is None or owner is None else replace(call, owner=meta_of(owner))
     failed = calls[-1]
     direct = next(frame for frame in below if frame.module is not None or frame.loss)
     is_direct = failed is direct or (failed.loss is not None and type(direct.layer).__name__.endswith("Loss"))
@@ -60,13 +63,14 @@ def failed_call(
     whole = None if is_direct else _first_argument(node)
     handed = {} if is_direct else {id(tensor): name for name, tensor in _tensors_given(direct, below)}
     operands = tuple(_arguments(_tensors_given(failed, below), handed, spelled, whole, user, lineages))
+    others = tuple(_others(failed, below, spelled if is_direct else {}, user, lineages))
     if failed.loss:
         settings = tuple(_settings(failed, below, spelled, user, lineages))
-        return FailedCall(failed.loss, "loss", operands, settings)
+        return FailedCall(failed.loss, "loss", operands, settings, others=others)
     layer = failed.layer
     if layer is None:
         return None
-    return FailedCall(type(layer).__name__, "layer", operands, module=meta_of(layer))
+    return FailedCall(type(layer).__name__, "layer", operands, module=meta_of(layer), others=others)
 
 
 def _names(call: StackFrame) -> tuple[str, ...]:
@@ -119,6 +123,18 @@ def _arguments(  # noqa: PLR0913, PLR0917 - where an operand came from takes all
         yield lineages.through(operand, whole) if whole is not None and is_of_whole else operand
 
 
+def _others(
+    call: StackFrame, below: Sequence[StackFrame], spelled: Mapping[str, ast.expr], user: StackFrame, lineages: Lineages
+) -> Iterator[OtherValue]:
+    """What a layer or loss was given that is no tensor; of what it works on, numbers and None too."""
+    values, names = _given(call, below), _names(call)
+    for name in names:
+        value = values.get(name)
+        is_main = name in (*names[:1], "target")
+        if name in values and not isinstance(value, Tensor) and (is_main or not _is_plain(value)):
+            yield other_value_of(name, value, spelled.get(name), user, lineages)
+
+
 def _settings(
     call: StackFrame, below: Sequence[StackFrame], spelled: Mapping[str, ast.expr], user: StackFrame, lineages: Lineages
 ) -> Iterator[Setting]:
@@ -134,25 +150,51 @@ def _operation(user: StackFrame, lineages: Lineages) -> FailedCall | None:
     """The function, method or operator of the innermost expression that was being computed."""
     code = user.frame.f_code
     node = expression_at(code, user.instruction)
-    assigned = _assigned(node, code.co_filename)
+    assigned = assigned_to(node, code.co_filename)
     if isinstance(node, ast.Tuple | ast.List):
         node, assigned = assigned, None
     names = namespace_of(user.frame)
     parts = [*_parts(node, names), *([("value", assigned)] if assigned is not None else [])]
     if node is None or not parts:
         return None
-    operands, settings, unread = [], [], []
+    is_method = any(name == "self" for name, _ in parts)
+    operands, settings, others, unread = [], [], [], []
     for name, part in parts:
         value = _value(part, names)
         found = [_read(each, given, user, lineages) for each, given in _tensors_of(part, value, names)]
-        operands += [operand for operand in found if isinstance(operand, Operand)]
+        place = str(int(name) + is_method) if name.isdigit() else name
+        operands += [replace(operand, place=place) for operand in found if isinstance(operand, Operand)]
         unread += [operand for operand in found if isinstance(operand, Site)]
         if not found and value is not _UNKNOWN and _is_plain(value):
             settings.append(_setting(name, value, part, user, lineages))
-    return FailedCall(_function(node, names), "operation", tuple(operands), tuple(settings), unread=tuple(unread))
+        elif value is not _UNKNOWN and is_other_value(value):
+            others.append(other_value_of(name, value, part, user, lineages))
+    return FailedCall(
+        _function(node, names),
+        "operation",
+        tuple(operands),
+        tuple(settings),
+        others=tuple(others),
+        unread=tuple(unread),
+    )
 
 
-def _assigned(target: ast.AST | None, filename: str) -> ast.expr | None:
+def _owner(user: StackFrame) -> nn.Module | None:
+    """The module that the user's expression asks for something: `model` of `model.to(device)`.
+
+    One whose `__init__` did not call that of `nn.Module` is none yet.
+    """
+    node: ast.AST | None = expression_at(user.frame.f_code, user.instruction)
+    names = namespace_of(user.frame)
+    while isinstance(node, ast.Call | ast.Attribute | ast.Subscript):
+        node = node.func if isinstance(node, ast.Call) else node.value
+        value = _value(node, names)
+        if isinstance(value, nn.Module):
+            return value if "_parameters" in vars(value) else None
+    return None
+
+
+def assigned_to(target: ast.AST | None, filename: str) -> ast.expr | None:
     """What a statement puts into a target, such as `batch` in `buffer[0:4] = batch`."""
     if not isinstance(target, ast.Subscript | ast.Attribute | ast.Tuple | ast.List) or isinstance(target.ctx, ast.Load):
         return None
@@ -192,7 +234,7 @@ def _is_plain(value: object) -> bool:
 
 def _setting(name: str, value: object, node: ast.expr | None, user: StackFrame, lineages: Lineages) -> Setting:
     code = user.frame.f_code
-    plain = tuple(value) if isinstance(value, tuple | list) else value
+    plain = str(value) if isinstance(value, torch.device) else tuple(value) if isinstance(value, list) else value
     site = site_of_node(node, code.co_filename, code.co_qualname) if node is not None else None
     return Setting(name, plain, site, lineages.of(node, None))
 

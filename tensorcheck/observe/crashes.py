@@ -11,18 +11,25 @@ from tensorcheck.events import Crashed, Stage
 from tensorcheck.modules import ModuleMeta
 from tensorcheck.observe.calls import failed_call
 from tensorcheck.observe.describe import module_meta
+from tensorcheck.observe.differentiations import differentiation_of
+from tensorcheck.observe.drawn import DrawnIndices
 from tensorcheck.observe.frames import Owner, Sites, expression_at
 from tensorcheck.observe.lineages import Lineages
+from tensorcheck.observe.loadings import loading_of
 from tensorcheck.observe.operands import operand_of
+from tensorcheck.observe.operations import Recorder
+from tensorcheck.observe.optimizer_states import odd_state_of
+from tensorcheck.observe.restorings import restoring_of
 from tensorcheck.observe.sources import definition_site
 from tensorcheck.observe.stack import StackFrame, stack_of
 from tensorcheck.observe.subject import Subject
+from tensorcheck.observe.trainables import trainable_of
 from tensorcheck.trace import Operation, Trace
 
 FindCut = Callable[[Sequence[object], Sites], Operation | None]
 
 
-def crash_of(
+def crash_of(  # noqa: PLR0913 - what a session knows of the run, each by its name
     error: BaseException,
     stage: Stage,
     sites: Sites,
@@ -30,6 +37,8 @@ def crash_of(
     subjects: Sequence[Subject] = (),
     find_cut: FindCut = lambda _inputs, _sites: None,
     trace: Trace | None = None,
+    drawn: DrawnIndices | None = None,
+    recorder: Recorder | None = None,
 ) -> Crashed:
     """Everything about a crash that its stack still shows, and what the trace knows, if it was traced."""
     frames = stack_of(error.__traceback__)
@@ -38,6 +47,8 @@ def crash_of(
     below = frames[last + 1 :] if last >= 0 else frames
     subject = _subject(frames, subjects)
     lineages = Lineages(frames, trace)
+    loss = _loss(frames, user, lineages) if user else None
+    watched = [model for subject in subjects if (model := subject.model()) is not None]
     return Crashed(
         step=subject.step if subject else 0,
         stage=stage,
@@ -45,7 +56,7 @@ def crash_of(
         message=str(error),
         call=_call(user, below, subject, lineages) if user else None,
         functions=tuple(frame.frame.f_code.co_name for frame in below),
-        loss=_loss(frames, user, lineages) if user else None,
+        loss=loss,
         trace=trace,
         cut=find_cut([_loss_tensor(frames)], sites),
         modules=tuple(_modules(frames, subject, lineages)),
@@ -54,6 +65,11 @@ def crash_of(
         parameters=sum(1 for _ in subject.parameters()) if subject else 0,
         output_required_grad=subject.output_required_grad if subject else None,
         site=sites.at(user.frame.f_code, user.instruction) if user else None,
+        loading=loading_of(error, frames, drawn),
+        restoring=restoring_of(error, frames, lineages),
+        differentiation=differentiation_of(frames, loss, recorder, sites),
+        odd_state=odd_state_of(frames),
+        trainable_models=trainable_of(frames, watched, loss.lineage if loss is not None else None),
     )
 
 

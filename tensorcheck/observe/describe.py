@@ -3,7 +3,7 @@
 import dataclasses
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -54,21 +54,26 @@ def tensors_in(value: object) -> Iterator[Tensor]:
 
 def leaves(value: object, name: str, depth: int = _DEEPEST) -> Iterator[tuple[str, Tensor]]:
     """The tensors in a nested structure, each with the expression that reaches it from `name`."""
-    if isinstance(value, Tensor):
-        yield name, value
+    if is_a(value, Tensor):
+        yield name, cast("Tensor", value)
     elif depth:
         for path, child in _children(value, name):
             yield from leaves(child, path, depth - 1)
 
 
-def _children(value: object, name: str) -> Iterator[tuple[str, object]]:
-    if isinstance(value, Mapping):
+def is_a(value: object, *kinds: type) -> bool:
+    """Whether it is an object of one of these classes, asked of its type: an object may answer as it likes."""
+    return issubclass(type(value), kinds)
+
+
+def _children(value: Any, name: str) -> Iterator[tuple[str, object]]:  # noqa: ANN401 - anything may be in a batch
+    if is_a(value, Mapping):
         yield from ((f"{name}[{_quoted(key)}]", value[key]) for key in list(value)[:_WIDEST])
-    elif isinstance(value, tuple) and hasattr(value, "_fields"):
+    elif is_a(value, tuple) and hasattr(value, "_fields"):
         yield from ((f"{name}.{field}", getattr(value, field)) for field in value._fields)
-    elif isinstance(value, list | tuple):
+    elif is_a(value, list, tuple):
         yield from ((f"{name}[{index}]", child) for index, child in enumerate(value[:_WIDEST]))
-    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+    elif dataclasses.is_dataclass(type(value)):
         fields = vars(value).items() if hasattr(value, "__dict__") else ()
         yield from ((f"{name}.{field}", child) for field, child in list(fields)[:_WIDEST])
 
@@ -108,8 +113,8 @@ def _named(tensors: Mapping[str, Tensor | None]) -> tuple[NamedTensor, ...]:
 def _is_setting(name: str, value: object) -> bool:
     if name.startswith("_"):
         return False
-    parts = value if isinstance(value, tuple) else (value,)
-    return all(isinstance(part, bool | int | float | str | None) for part in parts)
+    parts: tuple[object, ...] = cast("tuple[object, ...]", value) if is_a(value, tuple) else (value,)
+    return all(is_a(part, bool, int, float, str, type(None)) for part in parts)
 
 
 def named_arguments(

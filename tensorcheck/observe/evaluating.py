@@ -118,6 +118,8 @@ def _index(node: ast.expr, names: Namespace) -> object:
 def _item(container: object, index: object) -> object:
     if type(container) in _PLAIN_TENSORS:
         return _part(container, index)
+    if type(container) in (list, tuple) and isinstance(index, slice):
+        return container[index]  # type: ignore[index]  # the type was just looked at
     if type(container) in (list, tuple, dict, torch.Size) and isinstance(index, int | str):
         return container[index]  # type: ignore[index]  # the type was just looked at
     if isinstance(container, nn.ModuleList | nn.Sequential) and isinstance(index, int):

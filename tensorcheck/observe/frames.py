@@ -90,11 +90,16 @@ class Sites:
 
 
 def expression_at(code: CodeType, instruction: int) -> ast.expr | ast.AugAssign | None:
-    """The syntax tree of the expression, or of `x += y`, that this instruction is of, where the source is at hand."""
+    """The syntax tree of the expression, or of `x += y`, that this instruction is of, where the source is at hand.
+
+    Of a statement with a condition, it is the condition.
+    """
     wanted = position_of(code, instruction)
     for node in ast.walk(_source(code.co_filename).tree or ast.Module([], [])):
         if isinstance(node, ast.expr | ast.AugAssign) and _span(node) == wanted:
             return node
+        if isinstance(node, ast.If | ast.While | ast.Assert) and _span(node) == wanted:
+            return node.test
     return None
 
 
@@ -114,6 +119,11 @@ def spelled_sites(code: CodeType, instruction: int, names: Sequence[str]) -> dic
 def site_of_node(node: ast.expr | ast.stmt, filename: str, function: str) -> Site:
     """The place of a piece of a syntax tree."""
     return _site(filename, function, _span(node))
+
+
+def site_of_line(filename: str, line: int, function: str = "") -> Site:
+    """A whole line, where no more is known of the place."""
+    return _site(filename, function, (line, None, None, None))
 
 
 Span = tuple[int | None, int | None, int | None, int | None]

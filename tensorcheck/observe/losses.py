@@ -1,7 +1,9 @@
 """Losses: the functions of `torch.nn.functional` that take an input and a target."""
 
+import ast
+from collections.abc import Mapping
 from contextlib import ExitStack
-from types import FunctionType
+from types import FrameType, FunctionType
 from typing import Any, ClassVar
 
 import torch
@@ -9,38 +11,18 @@ from torch import Tensor
 from torch._guards import TracingContext
 from torch.nn import functional
 
+from tensorcheck.calls import Operand
+from tensorcheck.contracts import target_form
 from tensorcheck.events import Event, LossComputed, Stage
+from tensorcheck.lineage import Lineage
 from tensorcheck.observe.describe import Signature, signature, tensor_meta, tensors_in
-from tensorcheck.observe.frames import spelled_sites, user_frame
+from tensorcheck.observe.frames import expression_at, site_of_node, spelled_arguments, user_frame
+from tensorcheck.observe.lineages import Lineages
 from tensorcheck.observe.patches import PATCHES
 from tensorcheck.observe.probe import Probe, Sink
-
-LOSSES = (
-    "binary_cross_entropy",
-    "binary_cross_entropy_with_logits",
-    "cross_entropy",
-    "gaussian_nll_loss",
-    "hinge_embedding_loss",
-    "huber_loss",
-    "kl_div",
-    "l1_loss",
-    "mse_loss",
-    "multi_margin_loss",
-    "multilabel_margin_loss",
-    "multilabel_soft_margin_loss",
-    "nll_loss",
-    "poisson_nll_loss",
-    "smooth_l1_loss",
-    "soft_margin_loss",
-)
-OTHER_LOSSES = (
-    "cosine_embedding_loss",
-    "ctc_loss",
-    "margin_ranking_loss",
-    "triplet_margin_loss",
-    "triplet_margin_with_distance_loss",
-)
-"""Those that compare other things than an input and a target; they are known when they raise."""
+from tensorcheck.observe.stack import standing
+from tensorcheck.sites import Site
+from tensorcheck.tensors import TensorMeta
 
 
 class LossProbe(Probe):
@@ -100,18 +82,45 @@ class LossProbe(Probe):
         key = (self._function, look, (id(frame.f_code), frame.f_lasti) if frame else None)
         if self.sink.is_known(key):
             return
+        is_unequal = given.shape != target.shape and target_form(self._function) == "like the input"
+        operands = _operands({"input": given, "target": target}, frame, is_unequal=is_unequal)
         event = LossComputed(
             step=self.sink.step,
             function=self._function,
-            input=tensor_meta(given),
-            target=tensor_meta(target),
+            input=operands["input"],
+            target=operands["target"],
             output=tensor_meta(output),
             reduction=reduction,
             site=self.sink.sites.here(),
-            sites=spelled_sites(frame.f_code, frame.f_lasti, ("input", "target")) if frame else {},
         )
         if not self.sink.emit(event, signature=key):
             self._clean.add(look)
+
+
+def _operands(tensors: Mapping[str, Tensor], frame: FrameType | None, *, is_unequal: bool) -> dict[str, Operand]:
+    """A loss's operands as the user's line spells them; where they should be alike and are not, with their lineage."""
+    metas = {name: tensor_meta(tensor) for name, tensor in tensors.items()}
+    node = expression_at(frame.f_code, frame.f_lasti) if frame is not None else None
+    spelled = spelled_arguments(node, tuple(tensors)) if frame is not None else {}
+    found = _lineages(spelled, metas) if is_unequal else {}
+    return {
+        name: Operand(name, meta, _site(spelled.get(name), frame), found.get(name, Lineage()))
+        for name, meta in metas.items()
+    }
+
+
+def _lineages(spelled: Mapping[str, ast.expr], metas: Mapping[str, TensorMeta]) -> dict[str, Lineage]:
+    with standing() as frames:
+        lineages = Lineages(frames)
+        return {name: lineages.of(spelled.get(name), meta) for name, meta in metas.items()}
+
+
+def _site(node: ast.expr | None, frame: FrameType | None) -> Site | None:
+    return (
+        None
+        if node is None or frame is None
+        else site_of_node(node, frame.f_code.co_filename, frame.f_code.co_qualname)
+    )
 
 
 def _argument(name: str, position: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> object:

@@ -4,6 +4,9 @@ A mode that is left with `__exit__` pops whatever is on top, which may by then b
 bottom, above the context of `set_default_device` alone, and is taken out from wherever it is.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from torch.overrides import TorchFunctionMode, _get_current_function_mode_stack, _pop_mode, _push_mode
 from torch.utils._device import DeviceContext
 
@@ -28,6 +31,18 @@ def remove(mode: TorchFunctionMode) -> bool:
         return False
     _put_back([other for other in _take_all() if other is not mode])
     return True
+
+
+@contextmanager
+def all_off() -> Iterator[None]:
+    """Within, no mode of anybody's is on this thread's stack but those that say where new tensors are made."""
+    above = _take_all()
+    _put_back([mode for mode in above if isinstance(mode, DeviceContext)])
+    try:
+        yield
+    finally:
+        _take_all()
+        _put_back(above)
 
 
 def _take_all() -> list[TorchFunctionMode]:

@@ -4,6 +4,7 @@ import ast
 
 import torch
 from torch import Tensor
+from torch.nn.parameter import is_lazy
 
 from tensorcheck.calls import Operand
 from tensorcheck.observe.describe import tensor_meta
@@ -25,12 +26,14 @@ def operand_of(name: str, tensor: Tensor, node: ast.expr | None, user: StackFram
         high=high,
         is_contiguous=_is_contiguous(tensor),
         grad_fn=type(tensor.grad_fn).__name__ if tensor.grad_fn is not None else "",
-        is_inference=tensor.is_inference(),
+        is_inference=not is_lazy(tensor) and tensor.is_inference(),
     )
 
 
 def _bounds(tensor: Tensor) -> tuple[int | None, int | None]:
     """Least and greatest of the whole numbers in memory of this machine; reading others would wait for a device."""
+    if is_lazy(tensor):
+        return None, None
     is_whole = not (tensor.is_floating_point() or tensor.is_complex() or tensor.is_quantized)
     if not is_whole or tensor.device.type != "cpu" or tensor.layout is not torch.strided or tensor.is_nested:
         return None, None

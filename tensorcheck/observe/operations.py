@@ -47,11 +47,32 @@ class _RawOperation(NamedTuple):
     instruction: int
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
+    nodes: int
+    """How many nodes autograd had made when it was over: those made since the operation before are its own."""
+    changed: tuple["Change", ...] = ()
+
+
+class Change(NamedTuple):
+    """Memory that an operation may have written to: it gave back a tensor that it was given."""
+
+    storage: int
+    """The id of the tensor's storage, which means something as long as that is alive."""
+    version: int
+    """How often the memory had been written to when the operation was over."""
+
+
+class GraphNode(NamedTuple):
+    """A node of autograd's graph; the numbers grow in the order in which nodes are made."""
+
+    kind: str
+    number: int
 
 
 _UNINTERESTING = frozenset({"grad"})
 """Properties that only read."""
 _OUTSIDE = ("", "")
+_nodes: Callable[[], int] = torch._C._autograd._get_sequence_nr  # noqa: SLF001 - the only counter that autograd has
+"""How many nodes autograd has made on this thread."""
 
 
 class Recorder(TorchFunctionMode):
@@ -69,6 +90,12 @@ class Recorder(TorchFunctionMode):
         self._operations: list[_RawOperation] = []
         self._values: list[_RawValue] = []
         self._places: dict[int, tuple[weakref.ref[Tensor], int]] = {}
+        self._last_step: list[_RawOperation] = []
+        """What the step before did, for as long as its graph may be used."""
+        self._nodes_before = _nodes()
+        """How many nodes autograd had made before the first operation that is still known."""
+        self.nodes_differentiated: int | None = None
+        """How many nodes autograd had made when `backward` returned last."""
 
     def __torch_function__(
         self,
@@ -102,6 +129,10 @@ class Recorder(TorchFunctionMode):
         with torch._C.DisableTorchFunction():  # noqa: SLF001 - a user's mode must not see us read a dtype
             self._write(function, _tensors(given), made)
 
+    def differentiated(self) -> None:
+        """A backward returned: only nodes that are there now can have been freed by it."""
+        self.nodes_differentiated = _nodes()
+
     def place_of(self, tensor: Tensor) -> int | None:
         """Where a tensor that is alive stands among the values."""
         known, place = self._places.get(id(tensor), (None, -1))
@@ -119,6 +150,32 @@ class Recorder(TorchFunctionMode):
                 return _operation(operation, sites)
             place = next(iter(operation.inputs), None)
         return None
+
+    def maker_of(self, node: GraphNode, sites: Sites) -> Operation | None:
+        """The operation that made a node of autograd's graph, in this step or the one before."""
+        made = self._maker_of(node)
+        return None if made is None else _operation(made, sites)
+
+    def change_of(self, storage: int, version: int, since: GraphNode, sites: Sites) -> Operation | None:
+        """The first operation after a node was made that wrote to memory which was at this version then."""
+        saver, is_after = self._maker_of(since), False
+        for operation in self._history():
+            if is_after and any(change.storage == storage and change.version > version for change in operation.changed):
+                return _operation(operation, sites)
+            is_after = is_after or operation is saver
+        return None
+
+    def _maker_of(self, node: GraphNode) -> _RawOperation | None:
+        before = self._nodes_before
+        for operation in self._history():
+            if before <= node.number < operation.nodes:
+                return operation
+            before = operation.nodes
+        return None
+
+    def _history(self) -> Iterator[_RawOperation]:
+        yield from self._last_step
+        yield from self._operations
 
     def trace(self, step: int, sites: Sites) -> Trace:
         """What was recorded since the step started."""
@@ -139,15 +196,20 @@ class Recorder(TorchFunctionMode):
     def _write(self, func: Callable[..., Any], given: Iterable[Tensor], made: Sequence[Tensor]) -> None:
         self._start_step_if_due()
         inputs = dict.fromkeys(self._place(tensor) for tensor in given)
+        changed = tuple([_change(tensor) for tensor in made if self.place_of(tensor) is not None])
         outputs = tuple([self._add(tensor, len(self._operations)) for tensor in made])
         frame = user_frame()
         code, instruction = (frame.f_code, frame.f_lasti) if frame is not None else (None, 0)
         module = self.running[-1] if self.running else _OUTSIDE
-        self._operations.append(_RawOperation(func, module, code, instruction, tuple(inputs), outputs))
+        self._operations.append(
+            _RawOperation(func, module, code, instruction, tuple(inputs), outputs, _nodes(), changed)
+        )
 
     def _start_step_if_due(self) -> None:
         if self.step_is_over:
             self.step_is_over = False
+            self._nodes_before = self._last_step[-1].nodes if self._last_step else self._nodes_before
+            self._last_step = self._operations
             self._operations, self._values, self._places = [], [], {}
 
     def _place(self, tensor: Tensor) -> int:
@@ -186,7 +248,23 @@ def _tensors(value: object) -> Iterator[Tensor]:
 def _changed(func: Callable[..., Any], args: tuple[Any, ...]) -> list[Tensor]:
     """What a function changed that returns nothing."""
     name = getattr(func, "__name__", "")
-    return [args[0]] if name == "__setitem__" and args and isinstance(args[0], Tensor) else []
+    writes = name == "__setitem__" or (name.startswith("_foreach_") and name.endswith("_"))
+    return list(_tensors(args[0])) if writes and args else []
+
+
+def _change(tensor: Tensor) -> Change:
+    try:
+        return Change(storage_of(tensor), tensor._version)  # noqa: SLF001 - the only name that it has
+    except RuntimeError:  # tensors of inference mode count no versions
+        return Change(0, 0)
+
+
+def storage_of(tensor: Tensor) -> int:
+    """The id of a tensor's memory, which its views share; 0 where it has none, as a sparse one."""
+    try:
+        return int(tensor.untyped_storage()._cdata)  # noqa: SLF001 - likewise
+    except (NotImplementedError, RuntimeError):
+        return 0
 
 
 def _operation(raw: _RawOperation, sites: Sites) -> Operation:

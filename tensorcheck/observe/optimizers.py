@@ -1,18 +1,24 @@
 """Optimizers: what they hold, when they step and when gradients are zeroed."""
 
 import gc
+from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Any, ClassVar
 
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
-from tensorcheck.events import Event, GradientsArrived, GradientsZeroed, OptimizerSeen, Stage, StepTaken
+from tensorcheck.events import Event, GradientsArrived, OptimizerSeen, Stage, StepTaken, StepTraced, ZeroedElsewhere
+from tensorcheck.lineage import Lineage
 from tensorcheck.observe.describe import tensor_meta
 from tensorcheck.observe.followed import Followed, FollowedOptimizers
+from tensorcheck.observe.frames import user_frame
+from tensorcheck.observe.lineages import Lineages
 from tensorcheck.observe.patches import PATCHES
 from tensorcheck.observe.probe import Probe, Sink
+from tensorcheck.observe.sources import definition_site
+from tensorcheck.observe.stack import standing
 from tensorcheck.observe.subject import Subject
 from tensorcheck.observe.tracing import TRACED_STEPS
 from tensorcheck.sites import Site
@@ -22,7 +28,7 @@ from tensorcheck.tensors import NamedTensor
 class OptimizerProbe(Probe):
     """Hears every optimizer of the process; those that hold no parameter of a watched model are let pass."""
 
-    emits: ClassVar[frozenset[type[Event]]] = frozenset({OptimizerSeen, StepTaken, GradientsArrived})
+    emits: ClassVar[frozenset[type[Event]]] = frozenset({OptimizerSeen, StepTaken, StepTraced, GradientsArrived})
     stage: ClassVar[Stage] = "step"
 
     def __init__(self, sink: Sink, optimizers: FollowedOptimizers) -> None:
@@ -66,7 +72,7 @@ class OptimizerProbe(Probe):
             return
         try:
             followed = self._optimizers.known(optimizer)
-            self.sink.tracing.resume_after_optimizer()
+            self.sink.tracing.resume_after_optimizer(optimizer)
             followed.carried.stepped(optimizer)
             for subject in followed.subjects:
                 self._step_taken(followed, optimizer, subject)
@@ -81,12 +87,14 @@ class OptimizerProbe(Probe):
                 step=subject.step,
                 kind=type(optimizer).__name__,
                 is_training=subject.is_training,
-                has_mode_layers=subject.has_mode_layers,
+                mode_layers=subject.mode_layers,
                 gradients_carried=carried,
                 backwards=self.sink.backwards,
                 site=self.sink.sites.here(),
             )
             self.sink.emit(event, subject, signature=key)
+        if subject.step == 0 and self.sink.tracing.is_open:
+            self.sink.emit(StepTraced(0, self.sink.tracing.trace(self.sink.sites)), subject)
         subject.step += 1
         self.sink.tracing.step_taken(subject.step)
 
@@ -94,7 +102,7 @@ class OptimizerProbe(Probe):
 class ZeroGradProbe(Probe):
     """Hears `zero_grad` of optimizers."""
 
-    emits: ClassVar[frozenset[type[Event]]] = frozenset({GradientsZeroed, StepTaken})
+    emits: ClassVar[frozenset[type[Event]]] = frozenset({StepTaken})
 
     def __init__(self, sink: Sink, optimizers: FollowedOptimizers) -> None:
         super().__init__(sink)
@@ -108,9 +116,37 @@ class ZeroGradProbe(Probe):
         """Gradients are about to be zeroed."""
         followed = self._optimizers.known(args[0])
         followed.carried.zeroed()
-        if self.sink.wants(GradientsZeroed):
-            for subject in followed.subjects:
-                self.sink.emit(GradientsZeroed(subject.step), subject)
+        if not followed.subjects:
+            self._zeroed_elsewhere()
+
+    def _zeroed_elsewhere(self) -> None:
+        for subject in self.sink.subjects:
+            zeroed_elsewhere(self.sink, subject)
+
+
+class ModuleZeroGradProbe(Probe):
+    """Hears `zero_grad` of modules."""
+
+    emits: ClassVar[frozenset[type[Event]]] = frozenset({ZeroedElsewhere})
+
+    def attach(self, handles: ExitStack) -> None:
+        """Patch the method that all modules share."""
+        handles.enter_context(PATCHES.patch_attribute(nn.Module, "zero_grad", self))
+
+    def before(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:  # noqa: ARG002
+        """Gradients are about to be zeroed."""
+        held = {id(tensor) for tensor in args[0].parameters()}
+        for subject in self.sink.subjects:
+            if not any(id(tensor) in held for _, tensor in subject.parameters()):
+                zeroed_elsewhere(self.sink, subject)
+
+
+def zeroed_elsewhere(sink: Sink, subject: Subject) -> None:
+    """Somebody zeroed gradients that are not this model's; each place is told once."""
+    frame = user_frame()
+    key = ("zeroed elsewhere", subject, (id(frame.f_code), frame.f_lasti) if frame is not None else None)
+    if sink.hears_this_thread() and not sink.is_known(key):
+        sink.emit(ZeroedElsewhere(subject.step, sink.sites.here()), subject, signature=key)
 
 
 _MANY = 2
@@ -133,15 +169,31 @@ def _held(optimizer: Optimizer, subject: Subject) -> dict[str, Tensor]:
 
 def _optimizer_seen(subject: Subject, optimizer: Optimizer, *, built: Site | None, site: Site | None) -> OptimizerSeen:
     held = _held(optimizer, subject)
+    forgotten = _forgotten(subject, held)
+    lineage, definitions = _origins(optimizer, subject, forgotten) if forgotten else (Lineage(), ())
     return OptimizerSeen(
         step=subject.step,
         kind=type(optimizer).__name__,
         held=tuple(held),
         held_frozen=tuple(name for name, tensor in held.items() if not tensor.requires_grad),
-        forgotten=_forgotten(subject, held),
+        forgotten=forgotten,
         built=built,
         site=site,
+        lineage=lineage,
+        definitions=definitions,
     )
+
+
+def _origins(
+    optimizer: Optimizer, subject: Subject, forgotten: Sequence[NamedTensor]
+) -> tuple[Lineage, tuple[Site, ...]]:
+    """Where the optimizer of the running line came from, and where the modules that it does not hold were built."""
+    model = subject.model()
+    paths = dict.fromkeys(tensor.name.rpartition(".")[0] for tensor in forgotten)
+    with standing() as frames:
+        lineages = Lineages(frames)
+        sites = [definition_site(model, path, lineages.scope) for path in paths if path] if model is not None else []
+        return lineages.of_object(optimizer), tuple(dict.fromkeys(site for site in sites if site is not None))
 
 
 def _forgotten(subject: Subject, held: dict[str, Tensor]) -> tuple[NamedTensor, ...]:

@@ -14,10 +14,10 @@ from torch.utils.data import DataLoader, TensorDataset
 from tensorcheck.lineage import Step
 from tensorcheck.observe.attributes import definitions
 from tensorcheck.observe.datasets import Samples, innermost, loaded_by, sample_function
-from tensorcheck.observe.evaluating import UnknownValueError, evaluate
 from tensorcheck.observe.frames import Owner, owner_of
 from tensorcheck.observe.scopes import (
     END,
+    UNKNOWN,
     Binding,
     Path,
     Place,
@@ -28,16 +28,38 @@ from tensorcheck.observe.scopes import (
     parameter_of,
     results,
     scope_of,
+    value_of,
+    within,
 )
-
-UNKNOWN = object()
 
 _FACTORIES = frozenset(
-    [*("arange", "bernoulli", "choice", "empty", "eye", "full", "integers", "linspace", "logspace", "normal", "ones")]
-    + ["rand", "randint", "randn", "random", "randperm", "range", "standard_normal", "uniform", "zeros"]
+    [
+        "arange",
+        "bernoulli",
+        "choice",
+        "empty",
+        "eye",
+        "full",
+        "integers",
+        "linspace",
+        "logspace",
+        "normal",
+        "ones",
+        "rand",
+        "randint",
+        "randn",
+        "random",
+        "randperm",
+        "range",
+        "standard_normal",
+        "uniform",
+        "zeros",
+    ]
 )
 """Functions that make numbers of nothing: their arguments are sizes and limits."""
-_PASSING_ON = frozenset({"enumerate", "iter", "list", "next", "reversed", "sorted", "tqdm", "tuple", "zip"})
+_PASSING_ON = frozenset(
+    {"Subset", "enumerate", "iter", "list", "next", "random_split", "reversed", "sorted", "tqdm", "tuple", "zip"}
+)
 """Functions of which an element is an element of an argument."""
 _READING = frozenset({"T", "mT", "H", "mH", "data", "grad", "real", "imag"})
 """Attributes of tensors that are tensors."""
@@ -72,28 +94,6 @@ def origins(place: Place) -> Iterator[Origin]:
             yield from (_part(part, scope) for part in _parts(node))
 
 
-def value_of(node: ast.expr, scope: Scope) -> object:
-    """What an expression is worth, where its names still stand for what they did; `UNKNOWN` otherwise."""
-    try:
-        return evaluate(node, scope.names) if _is_current(node, scope) else UNKNOWN
-    except UnknownValueError:
-        return UNKNOWN
-
-
-def _is_current(node: ast.expr, scope: Scope) -> bool:
-    """Whether every name in it has the value now that it had there."""
-    used = [part for part in ast.walk(node) if isinstance(part, ast.Name)]
-    return all(_same_binding(name, scope) for name in used)
-
-
-def _same_binding(name: ast.Name, scope: Scope) -> bool:
-    then = binding_of(scope, name.id, (name.lineno, name.col_offset))
-    if scope.stands_at is None:
-        return then is None
-    now = binding_of(scope, name.id, scope.stands_at)
-    return then is None or now is None or then.value is now.value
-
-
 def _part(node: ast.expr, scope: Scope, path: Path = ()) -> Origin:
     return Origin(Step.SPELLED, ast.unparse(node), Place(node, scope, path))
 
@@ -122,12 +122,13 @@ def _elements(place: Place, value: object) -> Iterator[Origin]:
     loaded = loaded_by(value)
     if loaded is not None and first is None:
         yield from _of_batch(place, loaded.dataset, loaded.collate, rest)
+        yield from _of_loader(place, value, rest)
         yield from (replace(origin, step=Step.BUILT) for origin in _of_held(scope, loaded.dataset, ()))
         yield from (replace(origin, step=Step.BUILT) for origin in _of_held(scope, value, ()))
     elif isinstance(value, Samples):
-        yield from _of_sample(place, value.dataset, rest)
+        yield from of_sample(place, value.dataset, rest)
     elif sample_function(value) is not None and not isinstance(value, nn.Module | type):
-        yield from _of_sample(place, value, rest)
+        yield from of_sample(place, value, rest)
     elif isinstance(node, ast.Tuple | ast.List):
         chosen = (
             [node.elts[first]] if isinstance(first, int) and -len(node.elts) <= first < len(node.elts) else node.elts
@@ -153,9 +154,13 @@ def _of_passed_on(node: ast.Call, scope: Scope, path: Path) -> Iterator[Origin]:
     elif isinstance(called, type) and issubclass(called, DataLoader) and first is None:
         yield from _of_new_loader(node, scope, rest)
     elif isinstance(called, type) and sample_function(called) is not None:
-        yield from _of_sample(Place(node, scope), called, rest)
+        yield from of_sample(Place(node, scope), called, rest)
+    elif name == "TensorDataset" and rest and isinstance(rest[0], int) and rest[0] < len(arguments):
+        yield _part(arguments[rest[0]], scope, rest[1:])
     elif not arguments or name not in _PASSING_ON:
         return
+    elif name == "random_split":
+        yield _part(arguments[0], scope, rest)
     elif name == "enumerate" and rest[:1] == (1,):
         yield _part(arguments[0], scope, (None, *rest[1:]))
     elif name == "next":
@@ -168,20 +173,34 @@ def _of_passed_on(node: ast.Call, scope: Scope, path: Path) -> Iterator[Origin]:
         yield _part(arguments[0], scope, path)
 
 
+def _of_loader(place: Place, loader: object, path: Path) -> Iterator[Origin]:
+    """The same, read where the loader was built: what a TensorDataset or a list was made of stands there."""
+    for origin in _of_held(place.scope, loader, ()):
+        node = origin.place.node
+        if isinstance(node, ast.Call) and called_name(node) == "DataLoader":
+            yield from _of_new_loader(node, origin.place.scope, path)
+
+
 def _of_new_loader(node: ast.Call, scope: Scope, path: Path) -> Iterator[Origin]:
     """A batch of a DataLoader whose construction stands here, in code that ran before."""
     collate = next((value_of(word.value, scope) for word in node.keywords if word.arg == "collate_fn"), None)
     dataset = next((word.value for word in node.keywords if word.arg == "dataset"), next(iter(node.args), None))
-    if isinstance(collate, FunctionType) and (inner := scope_of(collate)) is not None:
-        yield from _results(Step.COLLATED, inner, path)
+    if isinstance(collate, FunctionType) and dataset is not None:
+        yield from _of_batch(Place(node, scope), _built(dataset, scope), collate, path)
     elif dataset is not None:
         yield _part(dataset, scope, (None, *path))
+
+
+def _built(node: ast.expr, scope: Scope) -> object:
+    """An object that stands here or, of one that is built on the spot, its class."""
+    value = value_of(node, scope)
+    return value_of(node.func, scope) if value is UNKNOWN and isinstance(node, ast.Call) else value
 
 
 def _of_batch(place: Place, dataset: object, collate: FunctionType | None, path: Path) -> Iterator[Origin]:
     scope = scope_of(collate) if collate is not None else None
     if scope is None or isinstance(scope.body, ast.Module):
-        yield from _of_sample(place, dataset, path)
+        yield from of_sample(place, dataset, path)
         return
     arguments = scope.body.args.args
     given = next((argument.arg for argument in arguments if argument.arg not in ("self", "cls")), "")
@@ -189,7 +208,7 @@ def _of_batch(place: Place, dataset: object, collate: FunctionType | None, path:
     yield from _results(Step.COLLATED, replace(scope, names=names), path)
 
 
-def _of_sample(place: Place, dataset: object, path: Path) -> Iterator[Origin]:
+def of_sample(place: Place, dataset: object, path: Path) -> Iterator[Origin]:
     """What a dataset's sample, or an element of it, was made from."""
     inner = innermost(dataset) if not isinstance(dataset, type) else dataset
     if isinstance(inner, TensorDataset):
@@ -224,7 +243,7 @@ def _of_held(scope: Scope, value: object, path: Path) -> Iterator[Origin]:
 
 def _results(step: Step, scope: Scope, path: Path) -> Iterator[Origin]:
     """What a function returned or, where it yields, an element of that."""
-    for node, is_yielded in results(scope.body):
+    for node, is_yielded in results(scope):
         yield Origin(
             step, _named(node, path), Place(node, scope, path[1:] if is_yielded and step is Step.RETURNED else path)
         )
@@ -244,6 +263,7 @@ def _of_name(node: ast.Name, scope: Scope, path: Path) -> Iterator[Origin]:
     binding = binding_of(scope, node.id, (node.lineno, node.col_offset))
     if binding is not None:
         yield _bound(node.id, binding, scope, path)
+        yield from _appended(node.id, binding, scope, path)
         return
     given = parameter_of(scope, node.id)
     if given is not None:
@@ -253,6 +273,17 @@ def _of_name(node: ast.Name, scope: Scope, path: Path) -> Iterator[Origin]:
     binding = binding_of(outer, node.id, END) if outer is not None else None
     if binding is not None and outer is not None:
         yield _bound(node.id, binding, outer, path)
+        yield from _appended(node.id, binding, outer, path)
+
+
+def _appended(name: str, binding: Binding, scope: Scope, path: Path) -> Iterator[Origin]:
+    """What a function puts into a list that it has made."""
+    if not isinstance(binding.value, ast.List) and called_name(binding.value) not in ("list", "deque"):
+        return
+    for node in within(scope.body):
+        match node:
+            case ast.Call(func=ast.Attribute(value=ast.Name(id=owner), attr="append"), args=[value]) if owner == name:
+                yield Origin(Step.ASSIGNED, name, Place(value, scope, path[1:]))
 
 
 def _bound(name: str, binding: Binding, scope: Scope, path: Path) -> Origin:
@@ -265,8 +296,11 @@ def _of_attribute(node: ast.Attribute, scope: Scope, path: Path) -> Iterator[Ori
     if isinstance(owner, Tensor | np.ndarray) or (owner is UNKNOWN and node.attr in _READING):
         yield _part(node.value, scope)
         return
-    for definition in definitions(node, owner if owner is not UNKNOWN else None, scope):
+    found = list(definitions(node, owner if owner is not UNKNOWN else None, scope))
+    for definition in found:
         yield Origin(Step.ATTRIBUTE, ast.unparse(node), replace(definition, path=definition.path + path))
+    if not found and isinstance(owner, nn.Module) and isinstance(node.value, ast.Attribute):
+        yield from _of_attribute(node.value, scope, ())
 
 
 def _of_item(node: ast.Subscript, scope: Scope, path: Path) -> Iterator[Origin]:
@@ -287,8 +321,16 @@ def _of_call(node: ast.Call, scope: Scope, path: Path) -> Iterator[Origin]:
         yield from _results(Step.RETURNED, inner, path)
         return
     name = str(getattr(called, "__name__", called_name(node)))
-    if name in _FACTORIES:
+    if name == "next" and node.args:
+        yield _part(node.args[0], scope, (None, *path))
         return
+    if name in _FACTORIES:
+        sizes = (argument for argument in node.args if _may_be_a_source(argument, scope))
+        yield from (Origin(Step.SIZED, ast.unparse(size), Place(size, scope)) for size in sizes)
+        return
+    if isinstance(called, nn.Module) and isinstance(node.func, ast.Attribute):
+        layers = _of_attribute(node.func, scope, ())
+        yield from (replace(origin, step=Step.LAYER) for origin in layers)
     if isinstance(node.func, ast.Attribute) and not isinstance(
         value_of(node.func.value, scope), ModuleType | type | nn.Module
     ):
@@ -298,16 +340,32 @@ def _of_call(node: ast.Call, scope: Scope, path: Path) -> Iterator[Origin]:
             yield _part(argument, scope)
 
 
+def called_scope(place: Place) -> Scope | None:
+    """The body of the user's function that an expression calls."""
+    node = place.node
+    return _inside(value_of(node.func, place.scope), node, place.scope) if isinstance(node, ast.Call) else None
+
+
 def _inside(called: object, node: ast.Call, scope: Scope) -> Scope | None:
     """The body of the user's function that is called."""
     if isinstance(called, nn.Module):
         forward = getattr(type(called), "forward", None)
         return scope_of(inspect.unwrap(forward), called, Place(node, scope)) if callable(forward) else None
+    if called is UNKNOWN and isinstance(node.func, ast.Call):
+        return _inside_new(node, node.func, scope)
     function = inspect.unwrap(called) if callable(called) and not isinstance(called, type) else called
     if not isinstance(function, FunctionType) or owner_of(function.__code__.co_filename) is not Owner.USER:
         return None
     owner = value_of(node.func.value, scope) if isinstance(node.func, ast.Attribute) else None
     return scope_of(function, owner if _takes_self(function) and owner is not UNKNOWN else None, Place(node, scope))
+
+
+def _inside_new(node: ast.Call, made: ast.Call, scope: Scope) -> Scope | None:
+    """The `forward` of a model that is made and called at once: `Net()(x)`."""
+    cls = value_of(made.func, scope)
+    if not isinstance(cls, type) or not issubclass(cls, nn.Module):
+        return None
+    return scope_of(inspect.unwrap(cls.forward), cls, Place(node, scope))
 
 
 def _takes_self(function: FunctionType) -> bool:

@@ -15,8 +15,8 @@ import functools
 import inspect
 import os
 import threading
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from types import ClassMethodDescriptorType, CodeType, FunctionType, ModuleType
 from typing import Any
 
@@ -24,6 +24,25 @@ from torch.compiler import is_compiling
 
 FILE_NAME_THAT_WARNINGS_SKIP = "<tensorcheck, as invisible as importlib._bootstrap>"
 _PLACE_OF_TARGET = "the function to call, put here by _code_that_calls"
+
+
+class _Hearing(threading.local):
+    """Whether anybody hears of what the running thread does."""
+
+    is_off = False
+
+
+_HEARING = _Hearing()
+
+
+@contextmanager
+def unheard() -> Iterator[None]:
+    """Within, no listener hears of what the running thread does."""
+    before, _HEARING.is_off = _HEARING.is_off, True
+    try:
+        yield
+    finally:
+        _HEARING.is_off = before
 
 
 class Listener:
@@ -65,11 +84,11 @@ class _Patch:
 
 
 def _wrap(patch: _Patch) -> FunctionType:
-    original, is_compiled, tell = patch.original, is_compiling, _tell
+    original, is_compiled, tell, hearing = patch.original, is_compiling, _tell, _HEARING
 
     def wrapper(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - the original's own types
         # Under dynamo the first condition is a constant, so that nothing below it is traced or guarded on.
-        if is_compiled() or not patch.listeners:
+        if is_compiled() or not patch.listeners or hearing.is_off:
             return original(*args, **kwargs)
         returned, raised = patch.returned, patch.raised
         for listener in patch.before:

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Protocol
 from torch.optim import Optimizer
 
 from tensorcheck.events import Event, Stage
+from tensorcheck.observe.drawn import DrawnIndices
 from tensorcheck.observe.frames import Sites
 from tensorcheck.observe.patches import Listener
 from tensorcheck.observe.subject import Subject
@@ -42,6 +43,10 @@ class Sink(Protocol):
     @property
     def tracing(self) -> Tracing:
         """The operations of the traced steps."""
+
+    @property
+    def drawn(self) -> DrawnIndices:
+        """What the samplers gave last, for loaders with workers."""
 
     def skip(self, what: str, why: str) -> None:
         """Something is not looked at: coverage says so."""

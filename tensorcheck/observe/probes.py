@@ -5,10 +5,13 @@ from collections.abc import Iterator
 from tensorcheck.observe.backward import BackwardProbe
 from tensorcheck.observe.followed import FollowedOptimizers
 from tensorcheck.observe.freezing import FreezeProbe
+from tensorcheck.observe.indices import IndexProbe
 from tensorcheck.observe.loaders import LoaderProbe
-from tensorcheck.observe.losses import LOSSES, LossProbe
+from tensorcheck.observe.loss_functions import LOSSES
+from tensorcheck.observe.losses import LossProbe
+from tensorcheck.observe.mode_calls import ModeProbe
 from tensorcheck.observe.models import ModelProbe
-from tensorcheck.observe.optimizers import OptimizerProbe, ZeroGradProbe, subjects_of
+from tensorcheck.observe.optimizers import ModuleZeroGradProbe, OptimizerProbe, ZeroGradProbe, subjects_of
 from tensorcheck.observe.probe import Probe, Sink
 from tensorcheck.observe.recording import RecordingProbe
 from tensorcheck.observe.schedulers import SchedulerProbe
@@ -21,9 +24,12 @@ def all_probes(sink: Sink) -> Iterator[Probe]:
     yield ZeroGradProbe(sink, optimizers)
     yield BackwardProbe(sink, optimizers)
     yield LoaderProbe(sink)
+    yield IndexProbe(sink)
     yield RecordingProbe(sink)
-    yield SchedulerProbe(sink)
+    yield SchedulerProbe(sink, optimizers)
     yield FreezeProbe(sink)
+    yield ModuleZeroGradProbe(sink)
+    yield ModeProbe(sink)
     for subject in sink.subjects:
         yield ModelProbe(sink, subject)
     for function in LOSSES:

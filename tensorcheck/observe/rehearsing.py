@@ -21,8 +21,23 @@ _FACTORIES = frozenset(
     ["arange", "empty", "eye", "full", "linspace", "logspace", "ones", "rand", "randint", "randn", "zeros"]
 )
 _CAST_BY_AUTOCAST = frozenset(
-    [*("addmm", "baddbmm", "bilinear", "bmm", "chain_matmul", "conv1d", "conv2d", "conv3d", "einsum", "linear")]
-    + ["matmul", "mm", "mv", "prelu", "scaled_dot_product_attention"]
+    [
+        "addmm",
+        "baddbmm",
+        "bilinear",
+        "bmm",
+        "chain_matmul",
+        "conv1d",
+        "conv2d",
+        "conv3d",
+        "einsum",
+        "linear",
+        "matmul",
+        "mm",
+        "mv",
+        "prelu",
+        "scaled_dot_product_attention",
+    ]
 )
 _LAYERS = (
     *(nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Embedding, nn.LayerNorm, nn.Flatten, nn.Unflatten, nn.Identity),
@@ -118,6 +133,8 @@ class _Rehearsal:
         function = self._function(node.func)
         arguments = list(self._arguments(node))
         keywords: dict[str, Any] = {word.arg: self.value(word.value) for word in node.keywords if word.arg}
+        if keywords.get("device") is not None:
+            self._devices[str(keywords["device"])] = None
         return function(*arguments, **keywords)
 
     def _arguments(self, node: ast.Call) -> Iterator[object]:

@@ -7,11 +7,11 @@ import ast
 import builtins
 import inspect
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import CodeType, FunctionType
 
-from tensorcheck.observe.evaluating import Namespace, namespace_of
-from tensorcheck.observe.frames import Owner, owner_of, position_of, tree_of
+from tensorcheck.observe.evaluating import Namespace, UnknownValueError, evaluate, namespace_of
+from tensorcheck.observe.frames import Owner, expression_at, owner_of, position_of, tree_of
 from tensorcheck.observe.stack import StackFrame
 
 Body = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | ast.Module
@@ -21,6 +21,8 @@ Path = tuple[Selector, ...]
 Position = tuple[int, int]
 END: Position = (10**9, 0)
 """Below everything."""
+UNKNOWN = object()
+"""What is worth something that cannot be told."""
 
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.GeneratorExp, ast.DictComp)
@@ -41,6 +43,8 @@ class Scope:
     call: ast.Call | None = None
     """The expression that called it, in the scope `caller`."""
     caller: "Scope | None" = None
+    standing: ast.AST | None = None
+    """Of a live scope, the expression that it stopped in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,11 @@ class Binding:
     within: ast.AST | None = None
     """The only expression in which it holds, of a comprehension's variable."""
     is_loop: bool = False
+    conditions: "Conditions" = ()
+    """The tests of the `if`s around it, and whether each had to hold."""
+
+
+Conditions = tuple[tuple[ast.expr, bool], ...]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -91,25 +100,27 @@ def scopes_of(frames: Sequence[StackFrame]) -> list[Scope]:
 
 def _live(frame: StackFrame, outer: Scope | None) -> Iterator[Scope]:
     code = frame.frame.f_code
+    standing = expression_at(code, frame.instruction)
+    call = outer.standing if outer is not None and isinstance(outer.standing, ast.Call) else None
     names = namespace_of(frame.frame)
     line, _, column, _ = position_of(code, frame.instruction)
     stands_at = (line or code.co_firstlineno, column or 0)
     if code.co_name.startswith("<") and code.co_name not in ("<module>", "<lambda>") and outer is not None:
         # A comprehension: in this Python it has a frame of its own, but its names are looked up around it.
         yield Scope(
-            outer.filename, outer.function, outer.body, {**outer.names, **names}, stands_at, outer.call, outer.caller
+            outer.filename,
+            outer.function,
+            outer.body,
+            {**outer.names, **names},
+            stands_at,
+            outer.call,
+            outer.caller,
+            standing,
         )
         return
     body = definition_of(code)
     if body is not None:
-        call = _call_at(outer) if outer is not None else None
-        yield Scope(code.co_filename, code.co_qualname, body, names, stands_at, call, outer)
-
-
-def _call_at(scope: Scope) -> ast.Call | None:
-    """The call that a live scope stands at."""
-    calls = [node for node in ast.walk(scope.body) if isinstance(node, ast.Call)]
-    return next((node for node in calls if (node.lineno, node.col_offset) == scope.stands_at), None)
+        yield Scope(code.co_filename, code.co_qualname, body, names, stands_at, call, outer, standing)
 
 
 def scope_of(function: FunctionType, owner: object = None, call: Place | None = None) -> Scope | None:
@@ -122,7 +133,23 @@ def scope_of(function: FunctionType, owner: object = None, call: Place | None = 
     if owner is not None and code.co_argcount:
         names[code.co_varnames[0]] = owner
     spelled = call.node if call is not None and isinstance(call.node, ast.Call) else None
-    return Scope(code.co_filename, code.co_qualname, body, names, None, spelled, call.scope if call else None)
+    return _with_arguments(
+        Scope(code.co_filename, code.co_qualname, body, names, None, spelled, call.scope if call else None)
+    )
+
+
+def _with_arguments(scope: Scope) -> Scope:
+    """The scope of a function that ran before, with what its caller gave it where that is still known."""
+    if scope.caller is None or isinstance(scope.body, ast.Module):
+        return scope
+    names = dict(scope.names)
+    arguments = scope.body.args
+    for name in [each.arg for each in [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]]:
+        given = parameter_of(scope, name)
+        value = value_of(given.node, given.scope) if given is not None and given.scope is not scope else UNKNOWN
+        if value is not UNKNOWN:
+            names[name] = value
+    return replace(scope, names=names)
 
 
 def _free_names(function: FunctionType) -> dict[str, object]:
@@ -157,33 +184,81 @@ def definition_of(code: CodeType) -> Body | None:
 
 def within(body: ast.AST) -> Iterator[ast.AST]:
     """The nodes of a body, without those of the functions and classes inside it."""
-    waiting = list(ast.iter_child_nodes(body))
-    while waiting:
-        node = waiting.pop(0)
-        yield node
-        if not isinstance(node, _NESTED):
-            waiting = [*ast.iter_child_nodes(node), *waiting]
+    return (node for node, _ in _within(body, ()))
 
 
-def results(body: Body) -> Iterator[tuple[ast.expr, bool]]:
-    """What a function returns or yields, and whether it yields it."""
-    if isinstance(body, ast.Lambda):
-        yield body.body, False
+def _within(node: ast.AST, conditions: Conditions) -> Iterator[tuple[ast.AST, Conditions]]:
+    """Each node with the tests of the `if`s around it."""
+    for name, children in ast.iter_fields(node):
+        inner = conditions
+        if isinstance(node, ast.If) and name in ("body", "orelse"):
+            inner = (*conditions, (node.test, name == "body"))
+        for child in children if isinstance(children, list) else [children]:
+            if isinstance(child, ast.AST):
+                yield child, inner
+                if not isinstance(child, _NESTED):
+                    yield from _within(child, inner)
+
+
+def results(scope: Scope) -> Iterator[tuple[ast.expr, bool]]:
+    """What a function may have returned or yielded, and whether it yields it."""
+    if isinstance(scope.body, ast.Lambda):
+        yield scope.body.body, False
         return
-    for node in within(body):
-        if isinstance(node, ast.Return) and node.value is not None:
-            yield node.value, False
-        elif isinstance(node, ast.Yield) and node.value is not None:
-            yield node.value, True
+    for node, conditions in _within(scope.body, ()):
+        if isinstance(node, ast.Return | ast.Yield) and node.value is not None and _may_hold(conditions, scope):
+            yield node.value, isinstance(node, ast.Yield)
 
 
 def binding_of(scope: Scope, name: str, at: Position) -> Binding | None:
     """What last gave a name its value before this place; in a loop that may stand below it."""
-    found = list(_bindings(scope.body, name))
+    found = [binding for binding in _bindings(scope.body, name) if _may_hold(binding.conditions, scope)]
     local = [binding for binding in found if binding.within is not None and _contains(binding.within, at)]
     others = [binding for binding in found if binding.within is None]
     before = [binding for binding in others if binding.holds_from <= at]
-    return next(iter([*local[-1:], *before[-1:], *others[-1:]]), None)
+    below = [] if _is_parameter(scope, name) else others
+    return next(iter([*local[-1:], *before[-1:], *below[-1:]]), None)
+
+
+def _is_parameter(scope: Scope, name: str) -> bool:
+    if isinstance(scope.body, ast.Module):
+        return False
+    arguments = scope.body.args
+    return any(each.arg == name for each in [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs])
+
+
+def _may_hold(conditions: Conditions, scope: Scope) -> bool:
+    """Whether no test is known to have gone the other way; names that change are left out."""
+    return all(truth_of(test, scope) in (None, wanted) for test, wanted in conditions)
+
+
+def truth_of(test: ast.expr, scope: Scope) -> bool | None:
+    """How a test goes that asks for an attribute of what is still there, as `self.transform is not None` does."""
+    match test:
+        case ast.UnaryOp(op=ast.Not()):
+            inner = truth_of(test.operand, scope)
+            return None if inner is None else not inner
+        case ast.Compare(left=asked, ops=[ast.Is() | ast.IsNot() as operator], comparators=[ast.Constant(value=None)]):
+            held = _held(asked, scope)
+            return None if held is _UNTOLD else (held is None) is isinstance(operator, ast.Is)
+        case ast.Attribute():
+            held = _held(test, scope)
+            return bool(held) if isinstance(held, bool | int | str | None) else None
+        case _:
+            return None
+
+
+_UNTOLD = object()
+
+
+def _held(node: ast.expr, scope: Scope) -> object:
+    """An attribute's value, of an object that no statement of this scope could have exchanged."""
+    if not isinstance(node, ast.Attribute):
+        return _UNTOLD
+    try:
+        return evaluate(node, scope.names)
+    except UnknownValueError:
+        return _UNTOLD
 
 
 def _contains(node: ast.AST, at: Position) -> bool:
@@ -192,11 +267,11 @@ def _contains(node: ast.AST, at: Position) -> bool:
 
 
 def _bindings(body: Body, name: str) -> Iterator[Binding]:
-    for node in within(body):
+    for node, conditions in _within(body, ()):
         for target, value, path, where, is_loop in _given(node):
             for found in _paths_to(target, name):
                 ends = (value.end_lineno or value.lineno, value.end_col_offset or 0)
-                yield Binding(value, path + found, ends, where, is_loop)
+                yield Binding(value, path + found, ends, where, is_loop, conditions)
 
 
 _Given = tuple[ast.expr, ast.expr, Path, ast.AST | None, bool]
@@ -237,6 +312,28 @@ def _paths_to(target: ast.expr, name: str) -> Iterator[Path]:
     elif isinstance(target, ast.Tuple | ast.List):
         for index, element in enumerate(target.elts):
             yield from ((index, *path) for path in _paths_to(element, name))
+
+
+def value_of(node: ast.expr, scope: Scope) -> object:
+    """What an expression is worth, where its names still stand for what they did; `UNKNOWN` otherwise."""
+    try:
+        return evaluate(node, scope.names) if _is_current(node, scope) else UNKNOWN
+    except UnknownValueError:
+        return UNKNOWN
+
+
+def _is_current(node: ast.expr, scope: Scope) -> bool:
+    """Whether every name in it has the value now that it had there."""
+    used = [part for part in ast.walk(node) if isinstance(part, ast.Name)]
+    return all(_same_binding(name, scope) for name in used)
+
+
+def _same_binding(name: ast.Name, scope: Scope) -> bool:
+    then = binding_of(scope, name.id, (name.lineno, name.col_offset))
+    if scope.stands_at is None:
+        return then is None
+    now = binding_of(scope, name.id, scope.stands_at)
+    return then is None or now is None or then.value is now.value
 
 
 def parameter_of(scope: Scope, name: str) -> Place | None:

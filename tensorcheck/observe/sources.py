@@ -10,9 +10,11 @@ from tensorcheck.observe.attributes import given_in_methods, given_outside
 from tensorcheck.observe.datasets import sample_function
 from tensorcheck.observe.evaluating import UnknownValueError, evaluate
 from tensorcheck.observe.frames import Owner, site_of_node
-from tensorcheck.observe.scopes import Place, Scope, results, scope_of
+from tensorcheck.observe.origins import called_scope
+from tensorcheck.observe.scopes import Place, Scope, called_name, results, scope_of, within
 from tensorcheck.sites import Site
 
+_CONTAINERS = ("Sequential", "ModuleList")
 _ANYWHERE = (Owner.USER, Owner.INSTALLED)
 
 
@@ -43,11 +45,23 @@ def definition_place(model: nn.Module, path: str, scope: Scope | None = None) ->
     return None
 
 
+def constructions(place: Place, kind: type) -> Iterator[Place]:
+    """Where a layer of this class may have been made: this very place, or within the function that makes the whole."""
+    if place.called == kind.__name__:
+        yield place
+        return
+    inner = called_scope(place)
+    for scope in [place.scope] if inner is None else [inner]:
+        for node in within(scope.body):
+            if isinstance(node, ast.Call) and called_name(node) == kind.__name__:
+                yield Place(node, scope)
+
+
 def _descend(place: Place, indices: list[str]) -> Place:
     """From `self.net = nn.Sequential(a, b)` and `["1"]` to `b`, as far as the source shows it."""
     value = place.node
     for index in indices:
-        if not isinstance(value, ast.Call) or not index.isdecimal():
+        if not isinstance(value, ast.Call) or not index.isdecimal() or called_name(value) not in _CONTAINERS:
             break
         single = value.args[0] if len(value.args) == 1 else None
         children = single.elts if isinstance(single, ast.List | ast.Tuple) else value.args
@@ -87,5 +101,5 @@ def sample_site(dataset: object) -> Site | None:
     """The expression that the user's dataset hands out as a sample, where there is just one."""
     function = sample_function(dataset)
     scope = scope_of(function, dataset) if function is not None else None
-    found = [node for node, _ in results(scope.body)] if scope is not None else []
+    found = [node for node, _ in results(scope)] if scope is not None else []
     return site_of_node(found[0], scope.filename, scope.function) if scope is not None and len(found) == 1 else None

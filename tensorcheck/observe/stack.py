@@ -1,13 +1,16 @@
 """The stack at the moment of an exception: the frames that were running, and what each of them is."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from inspect import CO_OPTIMIZED
 from types import FrameType, TracebackType
 
 from torch import nn
 
 from tensorcheck.observe.frames import Owner, frames_of, owner_of
-from tensorcheck.observe.losses import LOSSES, OTHER_LOSSES
+from tensorcheck.observe.loss_functions import LOSSES, OTHER_LOSSES
 
 _CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 
@@ -23,6 +26,19 @@ class StackFrame:
     def owner(self) -> Owner:
         """Who wrote its code."""
         return owner_of(self.frame.f_code.co_filename)
+
+    def local(self, name: str) -> object:
+        """A local variable's value; None where there is none.
+
+        Python 3.11 and 3.12 keep what `f_locals` shows with the frame, also when the frame is cleared, and so keep a
+        loader's iterator, whose workers are waited for. It is emptied here, so only frames that are not being traced
+        may be asked.
+        """
+        values = self.frame.f_locals
+        value = values.get(name)
+        if type(values) is dict and self.frame.f_code.co_flags & CO_OPTIMIZED:
+            values.clear()
+        return value
 
     @property
     def module(self) -> nn.Module | None:
@@ -57,6 +73,26 @@ def stack_of(traceback: TracebackType | None) -> list[StackFrame]:
     """The frames above the place where an exception was caught and those of its traceback, without ours."""
     frames = [*_running(), *(StackFrame(frame, instruction) for frame, instruction in frames_of(traceback))]
     return [frame for frame in frames if frame.owner is not Owner.OURS]
+
+
+@contextmanager
+def standing(traceback: TracebackType | None = None) -> Iterator[list[StackFrame]]:
+    """`stack_of`, for as long as its locals are read: afterwards they are let go.
+
+    Until Python 3.13 a frame keeps what its `f_locals` last showed, so a tensor that its owner deletes later would live
+    on because it was looked at.
+    """
+    frames = stack_of(traceback)
+    try:
+        yield frames
+    finally:
+        for frame in frames:
+            _forget_locals(frame.frame)
+
+
+def _forget_locals(frame: FrameType) -> None:
+    if sys.version_info < (3, 13) and frame.f_code.co_flags & CO_OPTIMIZED:
+        frame.f_locals.clear()
 
 
 def _running() -> list[StackFrame]:

@@ -32,7 +32,9 @@ class Subject:
         self._parameters: dict[int, tuple[weakref.ref[Tensor], str]] = {}
         self._buffers: dict[int, tuple[weakref.ref[Tensor], str]] = {}
         self._paths: dict[int, tuple[weakref.ref[nn.Module], str]] = {}
-        self.has_mode_layers = any(isinstance(module, _MODE_LAYERS) for module in model.modules())
+        kinds = (type(module).__name__ for module in model.modules() if isinstance(module, _MODE_LAYERS))
+        self.mode_layers = tuple(dict.fromkeys(kinds))
+        """The classes of its layers that act differently in training and in evaluation."""
         self.read_names()
 
     def read_names(self) -> None:

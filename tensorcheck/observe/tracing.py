@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from tensorcheck.observe import modes
 from tensorcheck.observe.describe import leaves
@@ -77,11 +78,13 @@ class Tracing:
             self._is_in_optimizer = True
             self.suspend()
 
-    def resume_after_optimizer(self) -> None:
-        """It has stepped; one that raised instead is made up for at the next step."""
+    def resume_after_optimizer(self, optimizer: Optimizer) -> None:
+        """It has stepped, which counts as one operation; one that raised is made up for at the next step."""
         if self._is_in_optimizer:
             self._is_in_optimizer = False
             self.resume()
+        moved = [tensor for group in optimizer.param_groups for tensor in group["params"] if tensor.grad is not None]
+        self.record_call(type(optimizer).step, moved, moved)
 
     def wait_for_step(self) -> None:
         """Record no more in this step: enough of it was seen."""

@@ -219,7 +219,7 @@ def test_explain_reads_a_traceback_that_nothing_watched() -> None:
     with pytest.raises(RuntimeError) as caught:
         model(torch.zeros(2, 4))
     (finding,) = tensorcheck.explain(caught.value).findings
-    assert finding.headline == "`1` got 8 features but was built for 9"
+    assert finding.headline == "`1` (Linear) got 8 features but was built for 9"
 
 
 def test_explain_of_something_unknown_says_so() -> None:

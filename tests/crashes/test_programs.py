@@ -59,9 +59,9 @@ SHARED = (
     Shared("element 0 of tensors does not require grad", "403 405 411", "the graph's end says nothing of the cause"),
     Shared("'betas'", "701 801", "a KeyError holds the key alone"),
     Shared("'param_groups'", "701 801", "a KeyError holds the key alone"),
-    Shared("expected Tensor as element", "000 701", "default_collate stacks"),
-    Shared("only one element tensors can be converted to Python scalars", "000 701", "default_collate calls tensor"),
-    Shared("values to unpack", "000 206", "said by Python of anything unpacked"),
+    Shared("expected Tensor as element", "106 701", "default_collate stacks"),
+    Shared("only one element tensors can be converted to Python scalars", "212 701", "default_collate calls tensor"),
+    Shared("values to unpack", "206 704", "said by Python of anything unpacked"),
 )
 
 

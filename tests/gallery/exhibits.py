@@ -28,6 +28,7 @@ import tensorcheck
 from tensorcheck.findings import Finding
 from tensorcheck.observe.patches import PATCHES, Listener
 from tensorcheck.render.json import to_json
+from tensorcheck.render.text import finding_text
 
 FOLDER = Path(__file__).parent
 Form = Literal["buggy", "fixed"]
@@ -69,6 +70,8 @@ class Run:
     """What came of a script: the findings as the JSON report has them, and the exception that ended it."""
 
     findings: tuple[dict[str, Any], ...]
+    texts: tuple[str, ...]
+    """The findings as they are printed."""
     error: str
     steps: int
     faults: tuple[str, ...]
@@ -85,9 +88,9 @@ def run(exhibit: Exhibit, form: Form, folder: Path) -> Run:
     try:
         told = json.loads(receiving.recv())
     except EOFError:
-        told = {"findings": (), "error": "the child ended without a word", "steps": 0, "faults": ()}
+        told = {"findings": (), "texts": (), "error": "the child ended without a word", "steps": 0, "faults": ()}
     child.join()
-    return Run(tuple(told["findings"]), told["error"], told["steps"], tuple(told["faults"]))
+    return Run(tuple(told["findings"]), tuple(told["texts"]), told["error"], told["steps"], tuple(told["faults"]))
 
 
 def _in_child(script: Path, folder: Path, sending: Connection) -> None:
@@ -99,9 +102,11 @@ def _in_child(script: Path, folder: Path, sending: Connection) -> None:
     warnings.simplefilter("ignore" if script.name == "buggy.py" else "error")
     with PATCHES.patch_attribute(Optimizer, "__init__", watching), contextlib.redirect_stdout(io.StringIO()):
         error = _run_script(script, watching)
-    records = [watch.report.record for watch in watching.watches]
+    records = [report.record for report in (*(watch.report for watch in watching.watches), *watching.explained)]
+    findings = [finding for record in records for finding in record.findings]
     told = {
         "findings": [finding for record in records for finding in to_json(record)["findings"]],
+        "texts": [finding_text(finding) for finding in findings],
         "error": error,
         "steps": sum(record.coverage.steps for record in records),
         "faults": [
@@ -118,6 +123,8 @@ def _run_script(script: Path, watching: "_WatchTrained") -> str:
     except Exception as error:  # noqa: BLE001 - a stranger's script may raise anything
         for watch in watching.watches:
             watch.__exit__(type(error), error, error.__traceback__)
+        if not watching.watches:
+            watching.explained.append(tensorcheck.explain(error))
         return f"{type(error).__name__}: {error}"
     except SystemExit as error:
         return "" if not error.code else f"SystemExit: {error.code}"
@@ -129,6 +136,8 @@ class _WatchTrained(Listener):
 
     def __init__(self) -> None:
         self.watches: list[tensorcheck.Watch] = []
+        self.explained: list[tensorcheck.Report] = []
+        """What is said of a crash before any optimizer was built."""
         self._seen: set[int] = set()
 
     def returned(self, args: tuple[Any, ...], kwargs: dict[str, Any], result: object) -> None:

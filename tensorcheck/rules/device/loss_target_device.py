@@ -2,18 +2,23 @@
 
 from collections.abc import Iterator
 
-from tensorcheck.calls import Operand
+from tensorcheck.calls import FailedCall, Operand
 from tensorcheck.events import Crashed
 from tensorcheck.findings import Finding, Severity
+from tensorcheck.placement import IS_ABOUT_DEVICES, are_apart, movings
 from tensorcheck.rule import Rule
-from tensorcheck.wording import moved
+from tensorcheck.tensors import TensorMeta
+from tensorcheck.wording import first_that_fits, how_it_got_here, label_for, made
+
+_WORDS = {"target": "targets", "weight": "class weights"}
 
 
 class LossTargetDevice(Rule[Crashed]):
     """A loss is given predictions and targets, or class weights, on different devices.
 
     ## What it does
-    Explains the exception that a loss raises when its target or its `weight` lives on another device than its input.
+    Explains the exception that a loss raises when its target, its `weight` or another of its operands lives on another
+    device than its input.
 
     ## Why it matters
     The images were moved and the labels were forgotten, or the class weights were made before the device was chosen.
@@ -45,24 +50,39 @@ class LossTargetDevice(Rule[Crashed]):
     def check(self, event: Crashed) -> Iterator[Finding]:
         """Compare the devices of the failed loss's operands."""
         call = event.call
-        given = call.operand("input") if call is not None else None
-        if call is None or call.kind != "loss" or given is None:
+        given = call.first if call is not None else None
+        if call is None or call.kind != "loss" or given is None or not IS_ABOUT_DEVICES.search(event.message):
             return
-        for name, noun in (("target", "targets"), ("weight", "class weights")):
-            other = call.operand(name)
-            if other is not None and other.meta.device != given.meta.device:
-                yield self.finding(
-                    f"`{call.function}` got predictions on {given.meta.device} but {noun} on {other.meta.device}",
-                    label=str(other.meta),
-                    expected=f"{other.meta.notation} {given.meta.device}",
-                    got=f"{other.meta.notation} {other.meta.device}",
-                    site=other.site or event.site,
-                    help=_help(other, given),
-                )
-                return
+        other = next((each for each in call.operands if are_apart(each.meta.device, given.meta.device)), None)
+        if other is not None:
+            yield self._found(event, call, given, other)
+
+    def _found(self, event: Crashed, call: FailedCall, given: Operand, other: Operand) -> Finding:
+        device = given.meta.device
+        guilty = given if device == "meta" else other
+
+        def is_guilty(meta: TensorMeta) -> bool:
+            return meta.device == guilty.meta.device
+
+        noun = _WORDS.get(other.name, f"`{other.name}`")
+        headline = first_that_fits(
+            f"`{call.function}` got predictions on {device} but {noun} on {other.meta.device}",
+            f"`{call.function}` got {noun} on {other.meta.device}",
+        )
+        return self.finding(
+            headline,
+            label=label_for(headline, str(guilty.meta), f"{guilty.meta.notation} {guilty.meta.device}"),
+            expected=f"{other.meta.notation} {device}",
+            got=f"{other.meta.notation} {other.meta.device}",
+            site=guilty.site or event.site,
+            related=made(guilty, is_guilty, f"on {guilty.meta.device}"),
+            path=how_it_got_here(event.calls) if guilty is given else (),
+            notes=_notes(other),
+            fixes=(*movings(other, device, given), *movings(given, other.meta.device, other)),
+        )
 
 
-def _help(other: Operand, given: Operand) -> str:
-    """Class weights are moved once, where they are made; a target at its use. The other way round helps nobody."""
-    device = given.meta.device
-    return "" if other.site is None or device == "meta" else moved(other.spelled, device, given.spelled)
+def _notes(other: Operand) -> tuple[str, ...]:
+    """What a loss module keeps is moved with it: `loss_fn.to(device)`."""
+    is_kept = other.name in ("weight", "pos_weight") and other.site is None
+    return ("the loss keeps this tensor; it is no part of the model and does not move with it",) if is_kept else ()

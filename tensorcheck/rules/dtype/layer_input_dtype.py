@@ -1,24 +1,43 @@
 """TCK101."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+from tensorcheck.calls import Operand
 from tensorcheck.contracts import contract_of
+from tensorcheck.dtypes import castings
 from tensorcheck.events import BatchLoaded, Crashed
 from tensorcheck.findings import Finding, Related, Severity
+from tensorcheck.index_operands import is_index
+from tensorcheck.lineage import Step
+from tensorcheck.modules import ModuleMeta
 from tensorcheck.rule import Rule
 from tensorcheck.tensors import NamedTensor, TensorMeta
-from tensorcheck.wording import expectation, how_it_got_here, title, weight_of
+from tensorcheck.wording import (
+    expectation,
+    first_that_fits,
+    how_it_got_here,
+    label_for,
+    made,
+    short,
+    titled,
+    weight_of,
+)
 
-_IS_ABOUT_DTYPE = re.compile(r"dtype|datatype|scalar type|not implemented for '|should be the same", re.IGNORECASE)
+_IS_ABOUT_DTYPE = re.compile(
+    r"dtype|data ?type|scalar type|not implemented for '|should be the same|to have the same type|Type promoting",
+    re.IGNORECASE,
+)
+_BYTE = 255
+_OF_LOADERS = (Step.LOADED, Step.SAMPLE, Step.COLLATED)
 
 
 class LayerInputDtype(Rule[BatchLoaded | Crashed]):
     """A layer is given a tensor of another dtype than its weights.
 
     ## What it does
-    Explains the exception that a layer of `torch.nn` raises when its input and its weights differ in dtype, or when
-    indices are not integers: which layer, which expression, and whether the DataLoader already handed it out like that.
+    Explains the exception that a layer of `torch.nn` raises when one of its inputs, or a state that is handed to it,
+    and its weights differ in dtype: which layer, which expression, and where that tensor came from.
 
     ## Why it matters
     PyTorch's message (`mat1 and mat2 must have the same dtype, but got Double and Float`) names neither the layer nor
@@ -54,37 +73,51 @@ class LayerInputDtype(Rule[BatchLoaded | Crashed]):
         self._batch: BatchLoaded | None = None
 
     def check(self, event: BatchLoaded | Crashed) -> Iterator[Finding]:
-        """Compare the failed layer's input with what it takes."""
+        """Compare the failed layer's inputs with its weights."""
         if isinstance(event, BatchLoaded):
             self._batch = event
-        elif _IS_ABOUT_DTYPE.search(event.message):
-            yield from self._crashed(event)
+        elif event.call is not None and event.call.module is not None and _IS_ABOUT_DTYPE.search(event.message):
+            yield from self._crashed(event, event.call.module, event.call.operands)
 
-    def _crashed(self, event: Crashed) -> Iterator[Finding]:
-        call = event.call
-        given = call.first if call is not None else None
-        contract = contract_of(call.module) if call is not None else None
-        if call is None or call.module is None or given is None or contract is None:
+    def _crashed(self, event: Crashed, layer: ModuleMeta, operands: tuple[Operand, ...]) -> Iterator[Finding]:
+        weight = weight_of(layer)
+        if weight is None or not layer.is_builtin:
             return
-        weight = weight_of(call.module)
-        wanted = "int64" if contract.dtype == "integer" else weight.dtype if weight is not None else given.meta.dtype
-        if given.meta.dtype == wanted or (contract.dtype == "integer" and given.meta.dtype == "int32"):
-            return
-        takes = "takes integer indices" if contract.dtype == "integer" else f"its weights are {wanted}"
-        yield self.finding(
-            f"{title(call.module)} got {given.meta.dtype} but {takes}",
-            label=str(given.meta),
-            expected=expectation(contract.expectation(call.module, wanted), call.module),
+        values = (operand for operand in operands if not is_index(layer.kind, operand.name))
+        given = next((operand for operand in values if operand.meta.dtype != weight.dtype), None)
+        if given is not None:
+            yield self._found(event, layer, weight, given, is_first=given is operands[0])
+
+    def _found(
+        self, event: Crashed, layer: ModuleMeta, weight: TensorMeta, given: Operand, *, is_first: bool
+    ) -> Finding:
+        contract = contract_of(layer) if is_first else None
+        wanted = TensorMeta(given.meta.shape, weight.dtype, "").notation
+        fixes = tuple(castings(given, weight.dtype))
+        headline = _headline(layer, weight, given, is_first=is_first)
+
+        def is_guilty(meta: TensorMeta) -> bool:
+            return meta.dtype == given.meta.dtype
+
+        return self.finding(
+            headline,
+            label=label_for(headline, str(given.meta), given.meta.notation),
+            expected=expectation(contract.expectation(layer, weight.dtype) if contract else wanted, layer),
             got=given.meta.notation,
             site=given.site or event.site,
-            module=call.module.path,
-            related=self._made(given.meta),
+            module=layer.path,
+            related=(*made(given, is_guilty, given.meta.dtype), *self._loaded(given)),
+            notes=(*_holders(event.modules), *_notes(layer, given)),
             path=how_it_got_here(event.calls),
-            help=f"{given.spelled}.{_CASTS.get(wanted, f'to(torch.{wanted})')}",
+            help=next((fix.help for fix in fixes), ""),
+            fixes=fixes,
         )
 
-    def _made(self, given: TensorMeta) -> tuple[Related, ...]:
-        """The place where a batch with such a tensor came out of the DataLoader."""
+    def _loaded(self, operand: Operand) -> tuple[Related, ...]:
+        """The place where a batch with such a tensor came out of the DataLoader, where its source does not tell."""
+        if any(ancestor.step in _OF_LOADERS for ancestor in operand.lineage.ancestors):
+            return ()
+        given = operand.meta
         fields: tuple[NamedTensor, ...] = self._batch.fields if self._batch is not None else ()
         same = [field for field in fields if (field.meta.dtype, field.meta.shape[1:]) == (given.dtype, given.shape[1:])]
         if not same or self._batch is None:
@@ -96,4 +129,25 @@ class LayerInputDtype(Rule[BatchLoaded | Crashed]):
         return () if self._batch.site is None else (Related(self._batch.site, note),)
 
 
-_CASTS = {"float32": "float()", "int64": "long()", "float64": "double()", "float16": "half()", "bfloat16": "bfloat16()"}
+def _headline(layer: ModuleMeta, weight: TensorMeta, given: Operand, *, is_first: bool) -> str:
+    start, rest = f"{titled(layer)} got {given.meta.dtype}", f"but its weights are {weight.dtype}"
+    if is_first:
+        return f"{start} {rest}"
+    return first_that_fits(
+        f"{start} `{short(given.spelled)}` {rest}", f"{start} `{given.name}` {rest}", f"{start} {rest}"
+    )
+
+
+def _holders(modules: Sequence[ModuleMeta]) -> Iterator[str]:
+    """The module of PyTorch's own that a layer is part of, for its users write only that."""
+    layers = [module for module in modules if module.is_builtin and module.kind not in ("Sequential", "ModuleList")]
+    if len(layers) > 1:
+        yield f"{titled(layers[-1])} is part of {layers[0]}"
+
+
+def _notes(layer: ModuleMeta, given: Operand) -> Iterator[str]:
+    """What a cast alone would leave wrong."""
+    if given.meta.dtype == "uint8" and layer.kind.startswith("Conv") and given.high is not None and given.high > 1:
+        yield f"likely: bytes of 0 to {_BYTE} are to be divided by {_BYTE} as well"
+    elif given.meta.dtype == "int64" and layer.kind == "Linear" and given.low is not None and given.low >= 0:
+        yield "if these are classes or tokens and no quantities, an `nn.Embedding` is missing before it"

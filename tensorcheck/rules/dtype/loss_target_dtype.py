@@ -1,23 +1,38 @@
 """TCK102."""
 
+import re
 from collections.abc import Iterator
 
-from tensorcheck.calls import FailedCall
-from tensorcheck.contracts import target_form
+from tensorcheck.calls import FailedCall, Operand
+from tensorcheck.dtypes import castings, named_in
 from tensorcheck.events import Crashed
 from tensorcheck.findings import Finding, Severity
+from tensorcheck.fixes import ChangeOperand, Fix
+from tensorcheck.loss_dtypes import WrongDtype, wrong_dtype_of
+from tensorcheck.reshaping import enclosed
 from tensorcheck.rule import Rule
 from tensorcheck.tensors import TensorMeta
+from tensorcheck.wording import first_that_fits, how_it_got_here, label_for, made, short
 
-_CLASS_INDICES = ("int64", "uint8")
+_IS_ABOUT_DTYPE = re.compile(
+    r"dtype|scalar type|not implemented for '|result type|bool tensor|Integral inputs|must be integral|"
+    r"Expected floating point type|floating.point (dtype|type)"
+)
+_IN_BACKWARD = re.compile(r"Found dtype (\w+) but expected (\w+)")
+_WORDS = {
+    "class indices": "class indices as int64",
+    "lengths": "integers",
+    "floats": "predictions that are floats",
+}
 
 
 class LossTargetDtype(Rule[Crashed]):
-    """A loss is given targets of a dtype that it does not take.
+    """A loss is given a target, or an input beside it, of a dtype that it does not take.
 
     ## What it does
-    Explains the exception that a loss raises when its targets have the wrong dtype: class indices that are not int64,
-    or numbers to compare with that are not floating point.
+    Explains the exception that a loss raises, or that its `backward` does, when an operand has the wrong dtype: class
+    indices that are not int64, numbers to compare with that are not floats, predicted classes in place of scores, class
+    weights in float64, lengths that are floats.
 
     ## Why it matters
     The messages (`expected target dtype to be Long or Byte, but got Int`, `Found dtype Long but expected Float`) leave
@@ -47,34 +62,112 @@ class LossTargetDtype(Rule[Crashed]):
     since = "0.1.0"
 
     def check(self, event: Crashed) -> Iterator[Finding]:
-        """Compare the failed loss's target with what it takes."""
+        """Compare the failed loss's operands with what it takes."""
         call = event.call
-        given = call.operand("input") if call is not None else None
-        target = call.operand("target") if call is not None else None
-        if call is None or call.kind != "loss" or given is None or target is None:
-            return
-        wanted = _wanted(call, given.meta, target.meta)
-        if wanted is None or target.meta.dtype == wanted:
-            return
-        kind = "class indices" if wanted == "int64" else "targets like its input"
-        yield self.finding(
-            f"`{call.function}` got {target.meta.dtype} targets but takes {kind} ({wanted})",
-            label=str(target.meta),
-            expected=f"{wanted}[{', '.join(map(str, target.meta.shape))}]",
-            got=target.meta.notation,
-            site=target.site or event.site,
-            help=f"{target.spelled}.{'long()' if wanted == 'int64' else f'to(torch.{wanted})'}",
+        if call is not None and call.kind == "loss" and _IS_ABOUT_DTYPE.search(event.message):
+            wrong = wrong_dtype_of(call)
+            if wrong is not None:
+                yield self._found(event, call, wrong)
+        elif event.loss is not None and _IN_BACKWARD.search(event.message):
+            yield self._in_backward(event, event.loss)
+
+    def _found(self, event: Crashed, call: FailedCall, wrong: WrongDtype) -> Finding:
+        meta, beside = wrong.operand.meta, wrong.predictions.meta
+        fixes = tuple(_fixes(call, wrong))
+        headline = first_that_fits(*_headlines(call, wrong))
+        expected = TensorMeta(meta.shape, wrong.dtype, "").notation
+
+        def is_guilty(other: TensorMeta) -> bool:
+            return other.dtype == meta.dtype
+
+        both = "" if wrong.is_predictions else f"{meta.notation} beside {beside.notation}"
+        return self.finding(
+            headline,
+            label=label_for(headline, *([both] if both else []), str(meta), meta.notation),
+            expected=expected
+            if wrong.is_predictions
+            else f"{expected}    for {wrong.predictions.name} {beside.notation}",
+            got=f"{meta.notation}    {wrong.operand.name}",
+            site=wrong.operand.site or event.site,
+            related=made(wrong.operand, is_guilty, meta.dtype),
+            notes=tuple(_notes(call, wrong)),
+            path=how_it_got_here(event.calls),
+            help=next((fix.help for fix in fixes), ""),
+            fixes=fixes,
+        )
+
+    def _in_backward(self, event: Crashed, loss: Operand) -> Finding:
+        """A loss that computes in the wider of two dtypes, and that can't bring its gradient back to the narrower."""
+        came, wanted = named_in(event.message)[:2]
+        function = _function(loss.grad_fn)
+        target = _of_dtype(loss, came)
+        headline = first_that_fits(
+            f"`{function}` got {came} `{short(target)}` for {wanted} predictions",
+            f"`{function}` got {came} targets for {wanted} predictions",
+        )
+
+        def is_guilty(other: TensorMeta) -> bool:
+            return other.dtype == came
+
+        return self.finding(
+            headline if target else f"`{function}` got {came} targets for {wanted} predictions",
+            label=label_for(headline, f"{loss.meta.notation} of {came} and {wanted}", loss.meta.notation),
+            expected=wanted,
+            got=came,
+            site=event.site,
+            related=made(loss, is_guilty, came),
+            notes=("the loss takes both dtypes; its gradient fits the predictions no more",),
         )
 
 
-def _wanted(call: FailedCall, given: TensorMeta, target: TensorMeta) -> str | None:
-    """The dtype that the target should have; None where the dtype is not what is wrong."""
-    match target_form(call.function):
-        case "class indices" if call.function == "cross_entropy" and target.shape == given.shape:
-            return None if target.is_floating_point else given.dtype
-        case "class indices":
-            return None if target.dtype in _CLASS_INDICES else "int64"
-        case "like the input":
-            return None if target.is_floating_point and call.function != "binary_cross_entropy" else given.dtype
-        case _:
-            return None
+def _headlines(call: FailedCall, wrong: WrongDtype) -> Iterator[str]:
+    """From the fullest to the shortest."""
+    operand, beside = wrong.operand, wrong.predictions.meta.dtype
+    start, role = f"`{call.function}` got {operand.meta.dtype}", _role(wrong)
+    rest = f"but takes {_WORDS[wrong.want]}" if wrong.want in _WORDS else f"for {beside} predictions"
+    if operand.site is not None and operand.name in ("input", "target"):
+        yield f"{start} `{short(operand.spelled)}` {rest}"
+    yield f"{start} {role} {rest}"
+    yield f"{start} {role}"
+
+
+def _role(wrong: WrongDtype) -> str:
+    known = {"target": "targets", "input": "predictions"}
+    return known.get(wrong.operand.name, f"`{wrong.operand.name}`")
+
+
+def _notes(call: FailedCall, wrong: WrongDtype) -> Iterator[str]:
+    if wrong.is_predictions:
+        yield "integers carry no gradient; predicted classes, as of `argmax`, are no scores"
+    elif call.function == "multilabel_margin_loss" and wrong.operand.name == "target":
+        yield "this loss takes the numbers of the classes and then -1, not a mask of zeros and ones"
+
+
+def _fixes(call: FailedCall, wrong: WrongDtype) -> Iterator[Fix]:
+    """Casts; what a cast would only hide is left out."""
+    operand = wrong.operand
+    if (wrong.is_predictions and wrong.want == "floats" and call.function in _OF_SCORES) or call.function in _OF_LISTS:
+        return
+    yield from castings(operand, wrong.dtype)
+    if call.function == "cross_entropy" and operand.name == "target" and wrong.want == "like the predictions":
+        if operand.site is not None:
+            yield Fix(f"{enclosed(operand.spelled)}.argmax(1)", (ChangeOperand(operand.name, "argmax", (1,)),))
+
+
+_OF_SCORES = ("cross_entropy", "nll_loss", "multi_margin_loss", "kl_div", "binary_cross_entropy")
+"""Losses whose predictions are scores or probabilities, which integers never are."""
+_OF_LISTS = ("multilabel_margin_loss",)
+
+
+def _function(node: str) -> str:
+    """The function of `torch.nn.functional` by its node in the graph: `huber_loss` of `HuberLossBackward0`."""
+    name = re.sub(r"Backward\d*$", "", node)
+    snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+    return snake if snake.endswith(("_loss", "_entropy")) else "backward"
+
+
+def _of_dtype(loss: Operand, dtype: str) -> str:
+    """How the user spells what the loss was computed of and that has this dtype; empty where it is not known."""
+    of_loss = (loss.spelled, *(each.name for each in loss.lineage.ancestors[:1]))
+    known = (each for each in loss.lineage.ancestors if each.meta is not None and each.meta.dtype == dtype)
+    return next((each.name for each in known if each.name not in of_loss), "")

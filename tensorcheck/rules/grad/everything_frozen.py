@@ -1,20 +1,25 @@
 """TCK403."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from tensorcheck.events import Crashed, OptimizerSeen, ParametersFrozen
 from tensorcheck.findings import Finding, Related, Severity
+from tensorcheck.missing_gradients import all_frozen, is_without_parameters
 from tensorcheck.rule import Rule
-from tensorcheck.wording import counted
+from tensorcheck.sites import Site
+from tensorcheck.wording import counted, listed
+
+_PLACES = 3
+_NAMES = 6
 
 
 class EverythingFrozen(Rule[ParametersFrozen | OptimizerSeen | Crashed]):
     """Every parameter of the model is frozen, and it is trained all the same.
 
     ## What it does
-    Explains `element 0 of tensors does not require grad and does not have a grad_fn` where the reason is that no
-    parameter of the model requires a gradient, and finds optimizers that hold frozen parameters alone. Where the
-    freezing itself was seen, that line is the finding's place.
+    Explains `element 0 of tensors does not require grad and does not have a grad_fn` and `optimizer got an empty
+    parameter list` where the reason is that no parameter of the model requires a gradient, and finds optimizers that
+    hold frozen parameters alone. Where the line that freezes is known, that is the finding's place.
 
     ## Why it matters
     Freezing a backbone and then adding or unfreezing a head is the usual order; a filter that matches too much, or a
@@ -51,22 +56,32 @@ class EverythingFrozen(Rule[ParametersFrozen | OptimizerSeen | Crashed]):
             case ParametersFrozen():
                 self._frozen = event
             case OptimizerSeen() if event.held and len(event.held_frozen) == len(event.held):
-                yield self._finding(event, len(event.held), len(event.held))
-            case Crashed(trainable=0) if event.parameters and "does not require grad" in event.message:
-                yield self._finding(event, event.parameters, event.parameters)
+                yield self._finding(event.site, event.held, "the optimizer")
+            case Crashed() if all_frozen(event):
+                yield self._crashed(event)
             case _:
                 pass
 
-    def _finding(self, event: OptimizerSeen | Crashed, frozen: int, total: int) -> Finding:
-        made = self._frozen.site if self._frozen is not None and self._frozen.frozen == self._frozen.total else None
-        used = "backward" if isinstance(event, Crashed) else "the optimizer"
-        related = (Related(event.site, f"{used} needs a parameter that requires a gradient"),) if event.site else ()
+    def _crashed(self, event: Crashed) -> Finding:
+        models = event.trainable_models
+        assert models is not None  # noqa: S101 - the caller has looked
+        by = event.call.function if is_without_parameters(event) and event.call is not None else "backward"
+        return self._finding(event.site, models.frozen, by, models.freezing)
+
+    def _finding(self, used: Site | None, frozen: Sequence[str], by: str, freezing: Sequence[Site] = ()) -> Finding:
+        seen = self._frozen.site if self._frozen is not None and self._frozen.frozen == self._frozen.total else None
+        made = seen or (freezing[0] if len(freezing) == 1 else None)
+        needs = f"`{by}`" if by != "the optimizer" else by
+        places = [] if made else [Related(site, "this sets `requires_grad`") for site in freezing[:_PLACES]]
+        related = [Related(used, f"{needs} needs a parameter that requires a gradient")] if made and used else []
+        count = counted(len(frozen), "parameter")
         return self.finding(
-            f"{frozen} of {counted(total, 'parameter')} are frozen: nothing is left to train",
-            label=f"freezes {counted(frozen, 'parameter')}" if made else "nothing here requires a gradient",
+            f"{len(frozen)} of {count} are frozen: nothing is left to train",
+            label=f"freezes {count}" if made else "nothing here requires a gradient",
             expected="at least one parameter with requires_grad=True",
-            got=f"{counted(frozen, 'parameter')} with requires_grad=False",
-            site=made or event.site,
+            got=f"{count} with requires_grad=False",
+            site=made or used,
             module="",
-            related=related if made else (),
+            notes=(f"frozen: {listed(frozen[::-1], most=_NAMES)}",) if frozen else (),
+            related=(*related, *places),
         )

@@ -2,14 +2,15 @@
 
 from collections.abc import Iterator
 
-from tensorcheck.events import StepTaken
-from tensorcheck.findings import Finding, Severity
+from tensorcheck.events import StepTaken, ZeroedElsewhere
+from tensorcheck.findings import Finding, Related, Severity
 from tensorcheck.rule import Rule
+from tensorcheck.sites import Site
 
 _STEPS_TO_BE_SURE = 2
 
 
-class GradientsCarriedOver(Rule[StepTaken]):
+class GradientsCarriedOver(Rule[StepTaken | ZeroedElsewhere]):
     """Gradients are not zeroed between steps, so each step repeats all the steps before it.
 
     ## What it does
@@ -51,14 +52,21 @@ class GradientsCarriedOver(Rule[StepTaken]):
     severity = Severity.WARNING
     since = "0.1.0"
 
-    def check(self, event: StepTaken) -> Iterator[Finding]:
+    def __init__(self) -> None:
+        self._elsewhere: Site | None = None
+
+    def check(self, event: StepTaken | ZeroedElsewhere) -> Iterator[Finding]:
         """Speak when enough steps in a row carried gradients over."""
-        if event.gradients_carried >= _STEPS_TO_BE_SURE:
+        if isinstance(event, ZeroedElsewhere):
+            self._elsewhere = event.site
+        elif event.gradients_carried >= _STEPS_TO_BE_SURE:
+            elsewhere = self._elsewhere
             yield self.finding(
                 "gradients of earlier steps are still there at each step",
                 label="steps along a sum of gradients",
                 expected="gradients of this step alone",
                 got="gradients of this step added to those of the steps before",
                 site=event.site,
+                related=(Related(elsewhere, "this zeroes the gradients of another model"),) if elsewhere else (),
                 help="optimizer.zero_grad()    before each backward, or after each step",
             )

@@ -4,7 +4,9 @@ from collections.abc import Iterator
 
 from tensorcheck.events import OptimizerSeen
 from tensorcheck.findings import Finding, Related, Severity
+from tensorcheck.lineage import Ancestor, Step
 from tensorcheck.rule import Rule
+from tensorcheck.sites import Site
 from tensorcheck.wording import counted, listed
 
 
@@ -60,9 +62,32 @@ class NotInOptimizer(Rule[OptimizerSeen]):
             expected="every parameter that gets a gradient is in an optimizer, or frozen",
             got=f"{held}, none holds {listed(names)}",
             site=event.built or event.site,
-            related=(Related(event.site, "it steps here"),) if event.built and event.site else (),
+            related=tuple(_related(event)),
             module=_common_path(names),
         )
+
+
+def _related(event: OptimizerSeen) -> Iterator[Related]:
+    """Where the optimizer was built and its parameters were picked, and where those that it lacks were made."""
+    if event.built is not None and event.site is not None:
+        yield Related(event.site, "it steps here")
+    elif (built := _built(event)) is not None:
+        yield Related(built, "the optimizer is built here")
+    picks = [each for each in event.lineage.ancestors if each.step is Step.ASSIGNED and " for " in _code(each)]
+    yield from (Related(each.site, f"`{each.name}` is picked here") for each in picks[:_PICKS] if each.site is not None)
+    yield from (Related(site, "not held: what is built here") for site in event.definitions[:1])
+
+
+_PICKS = 2
+
+
+def _built(event: OptimizerSeen) -> Site | None:
+    built = (each.site for each in event.lineage.ancestors if each.step in (Step.ASSIGNED, Step.ATTRIBUTE))
+    return next(built, None)
+
+
+def _code(ancestor: Ancestor) -> str:
+    return ancestor.site.code if ancestor.site is not None else ""
 
 
 def _common_path(names: list[str]) -> str:

@@ -11,7 +11,9 @@ class SchedulerBeforeOptimizer(Rule[SchedulerStepped | StepTaken]):
     """The learning-rate scheduler is stepped before the optimizer.
 
     ## What it does
-    Finds loops whose first iteration calls `backward`, then steps the scheduler and only then the optimizer.
+    Finds loops whose first iteration calls `backward`, then steps the scheduler and only then the optimizer, and loops
+    in which one line steps the scheduler before the optimizer's first step and again after it: at the head of each
+    epoch, or in each micro-batch of an accumulation.
 
     ## Why it matters
     The first value of the schedule is skipped, and every later one comes a step early. A warm-up starts in its second
@@ -42,7 +44,7 @@ class SchedulerBeforeOptimizer(Rule[SchedulerStepped | StepTaken]):
     ```
 
     ## Limits
-    A first step that a gradient scaler skips, and an epoch that begins with the scheduler, are not this.
+    A first step that a gradient scaler skips is not this, nor is a schedule that is wound forward before training.
     """
 
     code = "TCK501"
@@ -52,14 +54,22 @@ class SchedulerBeforeOptimizer(Rule[SchedulerStepped | StepTaken]):
 
     def __init__(self) -> None:
         self._early: SchedulerStepped | None = None
+        self._first_step: StepTaken | None = None
 
     def check(self, event: SchedulerStepped | StepTaken) -> Iterator[Finding]:
-        """Follow the order of the first iteration: no `backward` lies between the two steps."""
+        """Follow the order of the first iterations."""
+        early, late = self._early, self._first_step
         match event:
-            case SchedulerStepped() if event.backwards and event.step == 0:
+            case SchedulerStepped(step=0):
                 self._early = event
-            case StepTaken(step=0) if self._early is not None and event.backwards == self._early.backwards:
-                yield self._finding(self._early, event)
+            case StepTaken(step=0):
+                self._first_step = event
+                if early is not None and early.backwards and early.backwards == event.backwards:
+                    yield self._finding(early, event)
+            case SchedulerStepped() if early is not None and late is not None and early.site is not None:
+                if event.site == early.site and early.backwards != late.backwards:
+                    yield self._finding(early, late)
+                self._early = None
             case _:
                 pass
 

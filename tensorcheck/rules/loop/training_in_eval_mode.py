@@ -1,18 +1,24 @@
 """TCK502."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 
-from tensorcheck.events import ModeSwitched, StepTaken
+from tensorcheck.events import ModeSet, ModeSwitched, StepTaken
 from tensorcheck.findings import Finding, Related, Severity
 from tensorcheck.rule import Rule
+from tensorcheck.sites import Site
+from tensorcheck.wording import listed
+
+_COMPUTED = r"\.train\((?!(mode=)?(False|0)\))."
 
 
-class TrainingInEvalMode(Rule[ModeSwitched | StepTaken]):
+class TrainingInEvalMode(Rule[ModeSwitched | ModeSet | StepTaken]):
     """After an evaluation, training goes on in evaluation mode.
 
     ## What it does
     Finds models with dropout or batch normalisation that took steps in training mode, were then called in evaluation
-    mode, and take further steps without `model.train()`.
+    mode, and take further steps without `model.train()`; and those for which the argument of `model.train(...)` was
+    never true.
 
     ## Why it matters
     From the second epoch on, dropout is off and the running statistics of batch normalisation stand still. The loss
@@ -49,7 +55,8 @@ class TrainingInEvalMode(Rule[ModeSwitched | StepTaken]):
     ```
 
     ## Limits
-    A model that is in evaluation mode from the start, as for a fine-tuning with frozen statistics, is silent.
+    A model that is put into evaluation mode by `eval()` from the start, as for a fine-tuning with frozen statistics, is
+    silent.
     """
 
     code = "TCK502"
@@ -60,28 +67,51 @@ class TrainingInEvalMode(Rule[ModeSwitched | StepTaken]):
     def __init__(self) -> None:
         self._has_trained = False
         self._evaluated: ModeSwitched | None = None
+        self._set: dict[bool, Site] = {}
+        """Where `train` and `eval` were called."""
 
-    def check(self, event: ModeSwitched | StepTaken) -> Iterator[Finding]:
+    def check(self, event: ModeSwitched | ModeSet | StepTaken) -> Iterator[Finding]:
         """Remember the switch to evaluation; speak at a step that follows it."""
         match event:
+            case ModeSet(is_training=is_training, site=Site() as site):
+                self._set[is_training] = site
             case ModeSwitched():
                 self._evaluated = None if event.is_training else event
             case StepTaken(is_training=True):
                 self._has_trained = True
-            case StepTaken(has_mode_layers=True) if self._has_trained:
+            case StepTaken(mode_layers=(_, *_)) if self._has_trained or self._is_never_true():
                 yield self._finding(event)
             case _:
                 pass
 
+    def _is_never_true(self) -> bool:
+        """Whether the mode was computed, and never came out as training."""
+        computed = self._set.get(False)
+        return computed is not None and True not in self._set and re.search(_COMPUTED, computed.code) is not None
+
     def _finding(self, event: StepTaken) -> Finding:
-        switched = self._evaluated.site if self._evaluated is not None else None
         return self.finding(
             "the optimizer steps while the model is still in evaluation mode",
-            label="trains with dropout off or statistics frozen",
-            expected="model.training is True, as in the first steps",
-            got="model.training is False",
+            label=f"{listed(event.mode_layers, most=2)} as in evaluation",
+            expected=f"model.training is True{', as in the first steps' if self._has_trained else ''}",
+            got=f"model.training is False    {' and '.join(_effects(event.mode_layers))}",
             site=event.site,
             module="",
-            related=(Related(switched, "called in evaluation mode first here"),) if switched is not None else (),
+            related=tuple(self._related()),
             help="model.train()    at the start of each epoch",
         )
+
+    def _related(self) -> Iterator[Related]:
+        if False in self._set:
+            yield Related(self._set[False], "the model is put into evaluation mode here")
+        elif self._evaluated is not None and self._evaluated.site is not None:
+            yield Related(self._evaluated.site, "called in evaluation mode first here")
+        if True in self._set:
+            yield Related(self._set[True], "it is put into training mode here alone")
+
+
+def _effects(kinds: Sequence[str]) -> Iterator[str]:
+    if any("Norm" not in kind for kind in kinds):
+        yield "dropout is off"
+    if any("Norm" in kind for kind in kinds):
+        yield "batch statistics stand still"

@@ -1,18 +1,33 @@
 """TCK201."""
 
 import math
+import re
 from collections.abc import Iterator, Sequence
 
-from tensorcheck.contracts import Size, contract_of
+from tensorcheck.calls import FailedCall, Setting
+from tensorcheck.contracts import contract_of
 from tensorcheck.events import Crashed, ModuleCalled
-from tensorcheck.findings import Finding, Severity
+from tensorcheck.findings import Finding, Related, Severity
+from tensorcheck.fixes import ChangeSetting, Fix
+from tensorcheck.misfits import Misfit, is_of_images, is_unflattened, lacks_channels, misfit_of, order_of
 from tensorcheck.modules import ModuleMeta
+from tensorcheck.reshaping import refits
 from tensorcheck.rule import Rule
 from tensorcheck.tensors import TensorMeta
-from tensorcheck.wording import expectation, how_it_got_here, replaced_number, title
+from tensorcheck.wording import (
+    counted,
+    expectation,
+    first_that_fits,
+    how_it_got_here,
+    label_for,
+    made,
+    title,
+    titled,
+    with_setting,
+    written,
+)
 
-_NAMES = {"in_channels": "channels", "num_features": "channels"}
-_IMAGE_RANK = 4
+_INDIVISIBLE = re.compile(r"embed_dim must be divisible by num_heads")
 
 
 class LayerInputFeatures(Rule[Crashed]):
@@ -65,33 +80,99 @@ class LayerInputFeatures(Rule[Crashed]):
     since = "0.1.0"
 
     def check(self, event: Crashed) -> Iterator[Finding]:
-        """Compare the failed layer's input with its settings."""
+        """Compare the failed layer's inputs with its settings."""
         call = event.call
-        contract = contract_of(call.module) if call is not None else None
-        given = call.first if call is not None else None
-        if call is None or call.module is None or contract is None or given is None:
+        if call is None:
             return
-        size = contract.wrong_size(call.module, given.meta)
-        if size is None:
-            return
-        wanted, came = _wanted(call.module, size), given.meta.shape[size.dim]
-        unit = _NAMES.get(size.setting, "features")
-        product = _as_product(came, event.calls)
-        yield self.finding(
-            f"{title(call.module)} got {came} {unit} but was built for {wanted}",
-            label=str(given.meta),
-            expected=expectation(contract.expectation(call.module, given.meta.dtype), call.module),
+        misfit, layer = misfit_of(call), call.module
+        if layer is not None and misfit is not None and not _is_of_rank(misfit, layer):
+            yield self._found(event, call, layer, misfit)
+        elif call.kind == "operation" and _INDIVISIBLE.search(event.message):
+            yield from self._indivisible(event, call)
+
+    def _found(self, event: Crashed, call: FailedCall, layer: ModuleMeta, misfit: Misfit) -> Finding:
+        given = misfit.operand
+        headline = _headline(call, layer, misfit)
+        product = _as_product(misfit.came, event.calls)
+        return self.finding(
+            headline,
+            label=label_for(headline, str(given.meta), given.meta.notation),
+            expected=expectation(_wanted(call, layer, misfit), layer),
             got=f"{given.meta.notation}{f'    {product}' if product else ''}",
             site=given.site or event.site,
-            module=call.module.path,
+            module=layer.path,
+            related=tuple(_places(event, call, layer, misfit)),
+            notes=tuple(_notes(event, layer, misfit)),
             path=how_it_got_here(event.calls),
-            help=_help(call.module, size, given.meta, given.spelled),
+            help=_sure_help(call, layer, misfit),
+            fixes=tuple(_fixes(call, layer, misfit)),
+        )
+
+    def _indivisible(self, event: Crashed, call: FailedCall) -> Iterator[Finding]:
+        """Attention is built with a number of features that its heads can't share out."""
+        features = _number(call, "embed_dim", "d_model", "0")
+        heads = _number(call, "num_heads", "nhead", "1")
+        if features is None or heads is None:
+            return
+        wide, many = features.value, heads.value
+        assert isinstance(wide, int) and isinstance(many, int)  # noqa: S101, PT018 - `_number` gives no other
+        headline = f"`{call.function}` gets {wide} features, which {many} heads can't share"
+        yield self.finding(
+            headline,
+            label=f"{wide} and {many}",
+            expected=f"a multiple of {many}",
+            got=f"{wide} = {wide // many} * {many} + {wide % many}",
+            site=event.site,
+            module=event.modules[-1].path if event.modules else None,
+            related=(*written(features.lineage, wide), *written(heads.lineage, many)),
+            fixes=tuple(
+                Fix(f"num_heads={number}", (ChangeSetting(heads.name, number),))
+                for number in range(many, 0, -1)
+                if wide % number == 0
+            ),
         )
 
 
-def _wanted(layer: ModuleMeta, size: Size) -> int:
-    wanted = layer.settings[size.setting]
-    return wanted if isinstance(wanted, int) else 0
+def _is_of_rank(misfit: Misfit, layer: ModuleMeta) -> bool:
+    """Whether the number or the order of the dims is wrong, which is another rule's."""
+    contract = contract_of(layer)
+    return order_of(misfit, layer) is not None or lacks_channels(misfit, contract)
+
+
+def _headline(call: FailedCall, layer: ModuleMeta, misfit: Misfit) -> str:
+    operand = misfit.operand
+    unit = counted(misfit.came, _unit(layer, misfit))
+    where = "" if operand is call.first else f" in `{operand.handed or operand.name}`"
+    so = f", which {misfit.wanted} does not divide" if misfit.divides else f" but was built for {misfit.wanted}"
+    return first_that_fits(
+        f"{titled(layer)} got {unit}{where}{so}",
+        f"{title(layer)} got {unit}{so}",
+        f"{title(layer)} got {misfit.came}{so}",
+    )
+
+
+def _unit(layer: ModuleMeta, misfit: Misfit) -> str:
+    if layer.kind == "PixelUnshuffle":
+        return "row" if misfit.dim == len(misfit.operand.meta.shape) - 2 else "column"
+    return _UNITS.get(misfit.setting, "feature")
+
+
+_UNITS = {
+    **dict.fromkeys(("in_channels", "num_features", "num_channels", "num_parameters", "num_groups"), "channel"),
+    **dict.fromkeys(("groups", "upscale_factor", "kernel_size"), "channel"),
+    "output_size": "block",
+}
+
+
+def _wanted(call: FailedCall, layer: ModuleMeta, misfit: Misfit) -> str:
+    """The input as it should be."""
+    contract, meta = contract_of(layer), misfit.operand.meta
+    if contract is not None and contract.sizes and misfit.operand is call.first and not misfit.divides:
+        return contract.expectation(layer, meta.dtype)
+    sizes = [str(size) for size in meta.shape]
+    sizes[misfit.dim] = f"n * {misfit.wanted}" if misfit.divides else str(misfit.wanted)
+    why = f"    {misfit.setting}={layer.settings.get(misfit.setting)}" if misfit.setting != "dim" else ""
+    return f"{meta.dtype}[{', '.join(sizes)}]{why if layer.definition is None else ''}"
 
 
 def _as_product(size: int, calls: Sequence[ModuleCalled]) -> str:
@@ -104,11 +185,85 @@ def _as_product(size: int, calls: Sequence[ModuleCalled]) -> str:
     return ""
 
 
-def _help(layer: ModuleMeta, size: Size, given: TensorMeta, name: str) -> str:
-    """The layer's own line with the number that fits; of an image whose channels are last, the order of its dims."""
-    wanted, came = _wanted(layer, size), given.shape[size.dim]
-    if len(given.shape) == _IMAGE_RANK and size.setting == "in_channels" and given.shape[-1] == wanted:
-        return f"{name}.permute(0, 3, 1, 2)"
-    if wanted in given.shape or layer.definition is None:
+def _places(event: Crashed, call: FailedCall, layer: ModuleMeta, misfit: Misfit) -> Iterator[Related]:
+    """Where the layer's own number was written, who gave the other one, and how it came here."""
+    value = layer.settings.get(misfit.setting)
+    yield from written(call.made.get(misfit.setting), value)
+    given, came = misfit.operand, misfit.came
+    maker = next((each for each in reversed(event.calls) if _gave(each, given.meta)), None)
+    if maker is not None and maker.module.definition is not None:
+        yield Related(maker.module.definition, _giving(maker.module, counted(came, _unit(layer, misfit))))
+    elif (built := next(given.lineage.layers(), None)) is not None and built.site is not None:
+        yield Related(built.site, f"`{built.name}`, which it went through, is built here")
+
+    def has_the_size(meta: TensorMeta) -> bool:
+        return came in meta.shape
+
+    yield from made(given, has_the_size, f"{list(given.meta.shape)}")
+
+
+def _notes(event: Crashed, layer: ModuleMeta, misfit: Misfit) -> Iterator[str]:
+    """Who gave the size that came, if that was a layer whose line is not known."""
+    maker = next((each for each in reversed(event.calls) if _gave(each, misfit.operand.meta)), None)
+    if maker is not None and maker.module.definition is None:
+        yield _giving(maker.module, counted(misfit.came, _unit(layer, misfit)))
+
+
+def _gave(call: ModuleCalled, meta: TensorMeta) -> bool:
+    """Whether a layer of PyTorch's own gave just such a tensor, by a setting of its own."""
+    is_sized = any(name.startswith("out_") or name in _WIDTHS for name in call.module.settings)
+    return is_sized and any(output.meta.shape == meta.shape for output in call.outputs)
+
+
+_WIDTHS = ("embedding_dim", "hidden_size")
+
+
+def _giving(maker: ModuleMeta, what: str) -> str:
+    both = f": 2 directions of {maker.settings.get('hidden_size')}" if maker.settings.get("bidirectional") else ""
+    return f"{titled(maker)} gives {what}{both}"
+
+
+def _sure_help(call: FailedCall, layer: ModuleMeta, misfit: Misfit) -> str:
+    """The layer's own line with the number that fits, where no other dim of the tensor has the number that it has."""
+    is_plain = isinstance(layer.settings.get(misfit.setting), int) and not misfit.divides
+    if not is_plain or misfit.wanted in misfit.operand.meta.shape or is_unflattened(misfit):
         return ""
-    return replaced_number(layer.definition.code, wanted, came) or ""
+    return with_setting(call, layer, misfit.setting, misfit.came) or ""
+
+
+def _fixes(call: FailedCall, layer: ModuleMeta, misfit: Misfit) -> Iterator[Fix]:
+    """The number that the layer is built with, and the tensor; the tensor first where its dims hold what is wanted."""
+    tensor = list(refits(misfit.operand, lambda shape: _would_fit(layer, misfit, shape))) if not misfit.divides else []
+    settings = list(_settings(call, layer, misfit))
+    yield from (*tensor, *settings) if is_unflattened(misfit) else (*settings, *tensor)
+
+
+def _would_fit(layer: ModuleMeta, misfit: Misfit, shape: tuple[int, ...]) -> bool:
+    """Whether the layer would take such a shape, with the batch where it is now."""
+    contract, given = contract_of(layer), misfit.operand.meta.shape
+    if is_of_images(misfit) or shape[:1] != given[:1] or len(shape) > len(given):
+        return False
+    is_ranked = contract is None or not contract.ranks or len(shape) in contract.ranks
+    dim = contract.sizes[0].dim if contract is not None and contract.sizes else misfit.dim
+    return is_ranked and -len(shape) <= dim < len(shape) and shape[dim] == misfit.wanted
+
+
+def _settings(call: FailedCall, layer: ModuleMeta, misfit: Misfit) -> Iterator[Fix]:
+    """The layer, built for what came."""
+    old = layer.settings.get(misfit.setting)
+    if misfit.divides:
+        values: Sequence[object] = [number for number in range(misfit.wanted, 0, -1) if misfit.came % number == 0]
+        values = values if old == misfit.wanted else ()
+    elif misfit.setting == "output_size":
+        values = ()
+    else:
+        values = [tuple(misfit.operand.meta.shape[-len(old) :]) if isinstance(old, tuple) else misfit.came]
+    for value in values:
+        line = with_setting(call, layer, misfit.setting, value) or f"{misfit.setting}={value}"
+        yield Fix(line, (ChangeSetting(misfit.setting, value),))
+
+
+def _number(call: FailedCall, *names: str) -> Setting | None:
+    """The first whole number that a constructor was given under one of these names."""
+    found = [setting for name in names if (setting := call.setting(name)) is not None]
+    return next((setting for setting in found if isinstance(setting.value, int) and setting.value), None)

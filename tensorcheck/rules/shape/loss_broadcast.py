@@ -1,17 +1,19 @@
 """TCK202."""
 
+import ast
 from collections.abc import Iterator
 
+from tensorcheck.broadcasts import Meeting, chance_meetings
 from tensorcheck.contracts import target_form
-from tensorcheck.events import LossComputed
-from tensorcheck.findings import Finding, Severity
+from tensorcheck.events import LossComputed, StepTraced
+from tensorcheck.findings import Finding, Related, Severity
 from tensorcheck.rule import Rule
-from tensorcheck.wording import first_that_fits
+from tensorcheck.wording import first_that_fits, made
 
 Shape = tuple[int, ...]
 
 
-class LossBroadcast(Rule[LossComputed]):
+class LossBroadcast(Rule[LossComputed | StepTraced]):
     """A loss compares every prediction with every target, because their shapes broadcast.
 
     ## What it does
@@ -42,9 +44,10 @@ class LossBroadcast(Rule[LossComputed]):
 
     ## Limits
     Pairs that are asked for are silent: shapes of one rank, such as `[32, 1, 5]` and `[32, 5, 1]`,
-    `reduction="none"`, and an `unsqueeze` or a `None` in the call. A loss written by hand, such as `((predictions -
-    prices) ** 2).mean()`, is not seen. Where one operand alone grows, as a single target for all samples does, it is
-    taken to be meant.
+    `reduction="none"`, and an `unsqueeze` or a `None` in the call. Of a loss written by hand, such as
+    `((predictions - prices) ** 2).mean()`, the first step is looked at, and it is silent where a dim was put in by hand
+    or where anything but one number is made of the pairs. Where one operand alone grows, as a single target for all
+    samples does, it is taken to be meant.
     """
 
     code = "TCK202"
@@ -52,9 +55,32 @@ class LossBroadcast(Rule[LossComputed]):
     severity = Severity.ERROR
     since = "0.1.0"
 
-    def check(self, event: LossComputed) -> Iterator[Finding]:
-        """Compare the shapes with the one that they broadcast to."""
-        given, target = event.input, event.target
+    def check(self, event: LossComputed | StepTraced) -> Iterator[Finding]:
+        """Of a loss function, compare the shapes with the one that they meet in; of a traced step, the subtractions."""
+        if isinstance(event, StepTraced):
+            yield from (self._by_hand(meeting) for meeting in chance_meetings(event.trace))
+        else:
+            yield from self._by_function(event)
+
+    def _by_hand(self, meeting: Meeting) -> Finding:
+        site, left, right = meeting.operation.site, meeting.left, meeting.right
+        code = site.code if site is not None else meeting.operation.name
+        column = left if meeting.column_is_left else right
+        return self.finding(
+            first_that_fits(
+                f"`{code}` subtracts {list(right.shape)} from {list(left.shape)} as {[meeting.size, meeting.size]}",
+                f"a difference of {list(left.shape)} and {list(right.shape)} is {[meeting.size, meeting.size]}",
+            ),
+            label=f"{left.notation} and {right.notation}",
+            expected=f"{column.dtype}[{meeting.size}]    one difference for each sample",
+            got=f"{column.dtype}[{meeting.size}, {meeting.size}]    each sample is compared with all others",
+            site=site,
+            related=(Related(meeting.made, f"the {list(column.shape)} is made here"),) if meeting.made else (),
+            help=_squeezed(code, column_is_left=meeting.column_is_left),
+        )
+
+    def _by_function(self, event: LossComputed) -> Iterator[Finding]:
+        given, target = event.input.meta, event.target.meta
         met = _broadcast(given.shape, target.shape)
         if target_form(event.function) != "like the input" or met is None or met in (given.shape, target.shape):
             return
@@ -71,6 +97,7 @@ class LossBroadcast(Rule[LossComputed]):
             expected=f"{target.dtype}[{', '.join(map(str, given.shape))}]    one target for each prediction",
             got=f"{target.notation}    each prediction meets every target",
             site=event.site,
+            related=made(event.target, lambda meta: len(meta.shape) == len(target.shape), str(right)),
             help=_help(event),
         )
 
@@ -82,7 +109,7 @@ def _is_column_against_row(left: Shape, right: Shape) -> bool:
 
 def _is_asked_for(event: LossComputed) -> bool:
     """Whether the user compares all pairs on purpose: keeps them all, or spells the dim that makes them meet."""
-    spelled = " ".join(site.code for site in event.sites.values())
+    spelled = f"{event.input.spelled} {event.target.spelled}"
     return event.reduction == "none" or "unsqueeze" in spelled or "None" in spelled
 
 
@@ -94,13 +121,27 @@ def _broadcast(left: Shape, right: Shape) -> Shape | None:
     return tuple(size for size, _ in sizes) if all(fits for _, fits in sizes) else None
 
 
+def _squeezed(code: str, *, column_is_left: bool) -> str:
+    """The difference with its column squeezed, where it is written as one."""
+    try:
+        node = ast.parse(code, mode="eval").body
+    except SyntaxError:
+        return ""
+    if not isinstance(node, ast.BinOp) or not isinstance(node.op, ast.Sub):
+        return ""
+    left, right = (_operand(part) for part in (node.left, node.right))
+    return f"{left}.squeeze(1) - {right}" if column_is_left else f"{left} - {right}.squeeze(1)"
+
+
+def _operand(node: ast.expr) -> str:
+    code = ast.unparse(node)
+    return f"({code})" if isinstance(node, ast.BinOp | ast.UnaryOp) else code
+
+
 def _help(event: LossComputed) -> str:
     """Squeeze the operand that has one dim of size 1 too many."""
-    for name, more, fewer in (
-        ("input", event.input.shape, event.target.shape),
-        ("target", event.target.shape, event.input.shape),
-    ):
-        site = event.sites.get(name)
+    for operand, other in ((event.input, event.target), (event.target, event.input)):
+        more, fewer, site = operand.meta.shape, other.meta.shape, operand.site
         dims = [dim for dim, size in enumerate(more) if size == 1 and more[:dim] + more[dim + 1 :] == fewer]
         if dims and site is not None and event.site is not None:
             return event.site.code.replace(site.code, f"{site.code}.squeeze({dims[-1]})", 1)

@@ -1,0 +1,86 @@
+"""Pairs that nobody asked for: a column subtracted from a row, and the square of all pairs summed up.
+
+Code that wants all pairs says so: it puts in a dim with `unsqueeze`, `None`, `view` or `keepdim`, takes the pairs from
+one tensor, or reduces one of the two dims alone. Where a layer or a batch gave the column and everything that is made
+of the pairs is an average or a sum over them all, the shapes met by chance.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tensorcheck.sites import Site
+from tensorcheck.tensors import TensorMeta
+from tensorcheck.trace import Operation, Origin, Trace
+
+_MEETING = frozenset({"sub", "subtract", "__sub__", "__rsub__", "rsub"})
+_LAYERS = frozenset({"linear", "bilinear"})
+_LEAST = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Meeting:
+    """A subtraction of `[n]` and `[n, 1]`."""
+
+    operation: Operation
+    left: TensorMeta
+    right: TensorMeta
+    column_is_left: bool
+    made: Site | None
+    """Where the column was made."""
+
+    @property
+    def size(self) -> int:
+        """The n."""
+        return self.left.shape[0]
+
+
+def chance_meetings(trace: Trace) -> Iterator[Meeting]:
+    """The subtractions of a traced step that make pairs which nobody asked for."""
+    for operation in trace.operations:
+        if operation.name in _MEETING and len(operation.inputs) == _LEAST:
+            yield from _meeting(trace, operation)
+
+
+def _meeting(trace: Trace, operation: Operation) -> Iterator[Meeting]:
+    left, right = (trace.values[place].meta for place in operation.inputs)
+    column, row = operation.inputs if len(left.shape) > len(right.shape) else operation.inputs[::-1]
+    sizes = trace.values[row].meta.shape
+    if len(sizes) != 1 or sizes[0] < _LEAST or trace.values[column].meta.shape != (*sizes, 1):
+        return
+    maker = _maker_of_column(trace, column)
+    if maker is None or maker in set(trace.ancestors(row)) or not _is_reduced_whole(trace, operation):
+        return
+    made = trace.values[maker].operation
+    site = trace.operations[made].site if made is not None else None
+    yield Meeting(operation, left, right, column is operation.inputs[0], site)
+
+
+def _maker_of_column(trace: Trace, column: int) -> int | None:
+    """The value of a layer or of a batch that the column is, but for functions of each element."""
+    shape = trace.values[column].meta.shape
+    place: int | None = column
+    while place is not None and trace.values[place].meta.shape == shape:
+        value = trace.values[place]
+        if value.origin is Origin.BATCH:
+            return place
+        if value.operation is not None and trace.operations[value.operation].name in _LAYERS:
+            return place
+        place = next(iter(trace.inputs(place)), None)
+    return None
+
+
+def _is_reduced_whole(trace: Trace, operation: Operation) -> bool:
+    """Whether everything that is made of the pairs is pairs too, or one number."""
+    pairs, size = set(operation.outputs), trace.values[operation.outputs[0]].meta.shape
+    is_reduced = False
+    for later in trace.operations:
+        if pairs.isdisjoint(later.inputs):
+            continue
+        for place in later.outputs:
+            shape = trace.values[place].meta.shape
+            is_reduced |= shape == ()
+            if shape == size:
+                pairs.add(place)
+            elif shape != ():
+                return False
+    return is_reduced

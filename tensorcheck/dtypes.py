@@ -1,0 +1,74 @@
+"""Dtypes as PyTorch's messages call them, and the casts from one to another."""
+
+import re
+from collections.abc import Iterator, Mapping
+
+from tensorcheck.calls import Operand
+from tensorcheck.fixes import ChangeOperand, Fix
+from tensorcheck.reshaping import enclosed
+
+_NAMES: Mapping[str, str] = {
+    "double": "float64",
+    "float": "float32",
+    "half": "float16",
+    "bfloat16": "bfloat16",
+    "complexdouble": "complex128",
+    "complexfloat": "complex64",
+    "complexhalf": "complex32",
+    "long": "int64",
+    "long int": "int64",
+    "int": "int32",
+    "short": "int16",
+    "short int": "int16",
+    "char": "int8",
+    "signed char": "int8",
+    "byte": "uint8",
+    "unsigned char": "uint8",
+    "bool": "bool",
+}
+_PLAIN = r"(?:float|complex|uint|int)\d+"
+_WORD = re.compile(
+    rf"\b(?:CPU|torch\.(?:cuda\.)?)?({'|'.join(sorted(_NAMES, key=len, reverse=True))}|{_PLAIN})(?:Tensor|Type)?\b",
+    re.IGNORECASE,
+)
+_CASTS: Mapping[str, str] = {
+    "float64": "double",
+    "float32": "float",
+    "float16": "half",
+    "bfloat16": "bfloat16",
+    "int64": "long",
+    "int32": "int",
+    "bool": "bool",
+}
+
+
+def named_in(message: str) -> tuple[str, ...]:
+    """The dtypes that a message names, in its order and as users write them.
+
+    >>> named_in("expected m1 and m2 to have the same dtype, but got: c10::BFloat16 != float")
+    ('bfloat16', 'float32')
+    >>> named_in("Input type (unsigned char) and weight type (torch.FloatTensor) should be the same")
+    ('uint8', 'float32')
+    """
+    words = (match[1].lower() for match in _WORD.finditer(message))
+    return tuple(_NAMES.get(word, word) for word in words)
+
+
+def castings(operand: Operand, dtype: str) -> Iterator[Fix]:
+    """The edits after which an operand has this dtype, the likeliest first; none where it is not spelled.
+
+    >>> from tensorcheck.sites import Site
+    >>> from tensorcheck.tensors import TensorMeta
+    >>> labels = Operand("target", TensorMeta((8,), "int32", "cpu"), Site("train.py", 4, code="labels"))
+    >>> [fix.help for fix in castings(labels, "int64")]
+    ['labels.long()']
+    """
+    if operand.site is None or operand.meta.dtype == dtype:
+        return
+    code = enclosed(operand.spelled)
+    if operand.meta.dtype.startswith("complex"):
+        yield Fix(f"{code}.abs()", (ChangeOperand(operand.name, "abs"),))
+    elif dtype in _CASTS:
+        yield Fix(f"{code}.{_CASTS[dtype]}()", (ChangeOperand(operand.name, _CASTS[dtype]),))
+    else:
+        yield Fix(f"{code}.to(torch.{dtype})", (ChangeOperand(operand.name, "to", (f"torch.{dtype}",)),))

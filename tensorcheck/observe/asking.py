@@ -1,0 +1,84 @@
+"""The samples of a batch that failed, asked for once more."""
+
+import bisect
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from torch.utils.data import ConcatDataset, Subset
+
+from tensorcheck.loading import Sample
+from tensorcheck.observe.failures import failure_of
+from tensorcheck.observe.samples import value_meta
+from tensorcheck.observe.undisturbed import RandomState, WorkerSeat, undisturbed
+
+_MOST = 64
+"""Samples that are asked for, of larger batches the first."""
+_DEEPEST = 8
+
+
+class Asked:
+    """What came of asking: samples as plain facts, and where the random numbers stood before each."""
+
+    def __init__(self) -> None:
+        self.samples: list[Sample] = []
+        self.states: list[RandomState] = []
+
+
+def ask(dataset: Any, indices: Sequence[Any], seat: WorkerSeat | None = None) -> Asked:  # noqa: ANN401 - any object
+    """Ask a map-style dataset for samples, until one raises, in the seat of the worker that did so before.
+
+    It takes at most about 0.3 seconds and 64 samples.
+    """
+    asked = Asked()
+    with undisturbed(), seat.taken(dataset) if seat is not None else contextlib.nullcontext():
+        for index in indices[:_MOST]:
+            asked.states.append(RandomState.now())
+            asked.samples.append(_sample(dataset, index))
+            if asked.samples[-1].failure is not None:
+                break
+    return asked
+
+
+def _sample(dataset: Any, index: Any) -> Sample:  # noqa: ANN401 - likewise
+    named = index_name(located(dataset, index)[1])
+    try:
+        return Sample(named, value_meta(dataset[index]))
+    except Exception as error:  # noqa: BLE001 - whatever it raises is the answer
+        return Sample(named, failure=failure_of(error, "__getitem__"))
+
+
+def located(dataset: Any, index: Any) -> tuple[Any, Any]:  # noqa: ANN401 - likewise
+    """The dataset that makes a sample, below subsets and joins, and its index there."""
+    for _ in range(_DEEPEST):
+        try:
+            if isinstance(dataset, Subset):
+                dataset, index = dataset.dataset, dataset.indices[index]
+            elif isinstance(dataset, ConcatDataset):
+                dataset, index = _joined(dataset, index)
+            else:
+                break
+        except Exception:  # noqa: BLE001 - an index that is out of range, or none
+            break
+    return dataset, index
+
+
+def _joined(dataset: ConcatDataset[Any], index: int) -> tuple[Any, int]:
+    index = index if index >= 0 else len(dataset) + index
+    place = bisect.bisect_right(dataset.cumulative_sizes, index)
+    return dataset.datasets[place], index - (dataset.cumulative_sizes[place - 1] if place else 0)
+
+
+def index_name(index: Any) -> int | str:  # noqa: ANN401 - a sampler may give anything
+    """An index as a reader knows it."""
+    if isinstance(index, int):
+        return int(index)
+    shape = getattr(index, "shape", None)
+    if shape is not None and not len(shape):
+        return f"{index.item():.4g} ({str(index.dtype).removeprefix('torch.')})"
+    return repr(index)[:40]
+
+
+def names_of(dataset: object, indices: Sequence[Any]) -> Iterator[int | str]:
+    """The indices of a batch, each in the dataset that makes the sample."""
+    return (index_name(located(dataset, index)[1]) for index in indices)

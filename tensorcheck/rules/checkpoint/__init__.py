@@ -1,0 +1,1 @@
+"""Wrong checkpoints: TCK8xx."""

@@ -1,0 +1,1 @@
+"""Wrong data: TCK7xx."""
