@@ -54,6 +54,8 @@ _NO_OPERATIONS = ("backward", "step", "load_state_dict", "pad_sequence", "pack_s
 def _clash(call: FailedCall, saying: Saying, found: re.Match[str]) -> Clash:
     parts = parts_of(call)
     pair = _pair(parts, found) if saying.fits == "broadcast" else None
+    if saying.fits == "broadcast" and pair is None and (len(parts) != _TWO or not call.unread):
+        return _within(call, found)
     chosen = pair or [parts[place] for place in saying.operands if place < len(parts)]
     guilty = chosen[min(saying.guilty, len(chosen) - 1)] if chosen else None
     told = {key: value for key, value in found.groupdict().items() if value is not None}
@@ -69,6 +71,15 @@ def _clash(call: FailedCall, saying: Saying, found: re.Match[str]) -> Clash:
         fixes=tuple(_fixes(saying, known, ordered)),
         help=_in_place(call, parts) if saying.fits == "grow" else "",
         site=guilty.site if guilty is not None else None,
+    )
+
+
+def _within(call: FailedCall, found: re.Match[str]) -> Clash:
+    """What the call made of its operands does not broadcast, such as the scores of attention with their mask."""
+    return Clash(
+        f"`{call.function}` meets sizes {found['a']} and {found['b']} in dim {found['dim']}",
+        "equal sizes, or 1",
+        tuple(operand for operand in call.operands if {int(found["a"]), int(found["b"])} & {*operand.meta.shape}),
     )
 
 
@@ -131,9 +142,12 @@ def _fixes(saying: Saying, known: Sequence[Operand], ordered: Sequence[Operand])
 
         if saying.fits == "broadcast":
             yield from _narrowed(operand, other)
-        yield from refits(operand, is_fitting, flattening=False)
+        fixes = refits(operand, is_fitting, flattening=False)
+        is_turned = len(operand.meta.shape) == len(other.meta.shape) or saying.fits != "broadcast"
+        yield from (fix for fix in fixes if is_turned or not _TURNS.search(fix.help))
 
 
+_TURNS = re.compile(r"\.(?:transpose|permute)\([^()]*\)$")
 _TWO = 2
 _ANY = 99
 _FIXED_RANK = ("matmul", "bmm", "same")

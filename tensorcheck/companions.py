@@ -87,7 +87,7 @@ def _hidden(layer: ModuleMeta, first: Operand, operand: Operand) -> Iterator[Cla
     if state == wanted:
         return
     if state[0] != layers:
-        say = f"got a state of {state[0]} layers and directions but has {layers}"
+        say = f"got a state of size {state[0]} in dim 0 but has {layers} layers and directions"
     else:
         say = f"got a batch of {batch} with a state of {state[1]}"
     yield _clash(

@@ -164,7 +164,9 @@ def contract_of(layer: ModuleMeta | None) -> LayerContract | None:
     >>> contract_of(ModuleMeta("mine", "Linear")) is None
     True
     """
-    return _LAYERS.get(layer.kind) if layer is not None and layer.is_builtin else None
+    # A layer whose weight is parametrized, as by spectral normalisation, is of a class made for it.
+    kind = layer.kind.removeprefix("Parametrized") if layer is not None and layer.is_builtin else ""
+    return _LAYERS.get(kind)
 
 
 TargetForm = Literal["class indices", "like the input"]

@@ -4,8 +4,10 @@ import re
 from collections.abc import Iterator, Mapping
 
 from tensorcheck.calls import Operand
+from tensorcheck.findings import Related
 from tensorcheck.fixes import ChangeOperand, Fix
 from tensorcheck.reshaping import enclosed
+from tensorcheck.wording import MAKERS, made
 
 _NAMES: Mapping[str, str] = {
     "double": "float64",
@@ -42,6 +44,17 @@ _CASTS: Mapping[str, str] = {
 }
 
 
+_MAKERS = MAKERS | frozenset(
+    [
+        *(*_CASTS.values(), "type", "eq", "noteq", "lt", "lte", "gt", "gte", "logical_not", "isnan"),
+        *("zeros", "ones", "full", "eye", "linspace", "arange", "loadtxt", "genfromtxt", "read_csv", "to_numpy"),
+        *("default_rng", "rand", "randn", "random", "normal", "standard_normal", "uniform", "gamma", "beta", "poisson"),
+        *("exponential", "integers", "randint", "randperm"),
+    ]
+)
+"""Functions that settle the dtype of what they give, whatever they were given."""
+
+
 def named_in(message: str) -> tuple[str, ...]:
     """The dtypes that a message names, in its order and as users write them.
 
@@ -72,3 +85,14 @@ def castings(operand: Operand, dtype: str) -> Iterator[Fix]:
         yield Fix(f"{code}.{_CASTS[dtype]}()", (ChangeOperand(operand.name, _CASTS[dtype]),))
     else:
         yield Fix(f"{code}.to(torch.{dtype})", (ChangeOperand(operand.name, "to", (f"torch.{dtype}",)),))
+
+
+def dtype_places(operand: Operand) -> tuple[Related, ...]:
+    """Where an operand got its dtype, as related places.
+
+    >>> from tensorcheck.tensors import TensorMeta
+    >>> dtype_places(Operand("target", TensorMeta((8,), "int32", "cpu")))
+    ()
+    """
+    dtype = operand.meta.dtype
+    return made(operand, lambda meta: meta.dtype == dtype, dtype, makers=_MAKERS)

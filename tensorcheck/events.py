@@ -4,6 +4,7 @@ An event holds no tensor, module or frame, so nothing outlives its step because 
 that was written by hand.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import ClassVar, Literal
@@ -181,8 +182,27 @@ class ModuleCalled(Event):
     outputs: tuple[NamedTensor, ...]
     is_grad_enabled: bool
     site: Site | None
+    ungraded: NamedTensor | None = None
+    """Its first input without a gradient that looks like what an earlier module returned with one."""
     cut: Operation | None = None
-    """The operation on the way to its first input that was given a gradient to pass on and did not."""
+    """The operation on the way to that input that was given a gradient to pass on and did not."""
+    lineage: Lineage = field(default_factory=Lineage)
+    """Where that input came from, where no such operation was seen."""
+
+
+def returned_with_gradient(calls: Sequence[ModuleCalled], given: NamedTensor) -> ModuleCalled | None:
+    """The last of these calls that returned what looks like this tensor, but with a gradient.
+
+    >>> returned_with_gradient([], NamedTensor("input", TensorMeta((8, 4), "float32", "cpu"))) is None
+    True
+    """
+    if given.meta.requires_grad or not given.meta.is_floating_point:
+        return None
+    alike = (given.meta.shape, given.meta.dtype)
+    for call in reversed(calls):
+        if any(each.meta.requires_grad and (each.meta.shape, each.meta.dtype) == alike for each in call.outputs):
+            return call
+    return None
 
 
 @dataclass(frozen=True, slots=True)

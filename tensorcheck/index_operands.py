@@ -28,6 +28,7 @@ _LAYERS: Mapping[str, Mapping[str, Role]] = {
     **{f"MaxUnpool{n}d": {"indices": "indices"} for n in (1, 2, 3)},
     "MultiheadAttention": {"key_padding_mask": "mask", "attn_mask": "mask"},
 }
+_MASKS = ("mask", "src_mask", "tgt_mask", "memory_mask")
 _FUNCTIONS: Mapping[str, IndexPlace] = {
     **dict.fromkeys(
         ["gather", "index_select", "index_add", "index_copy", "index_fill", "index_reduce", "scatter", "scatter_add"],
@@ -38,6 +39,7 @@ _FUNCTIONS: Mapping[str, IndexPlace] = {
     "take_along_dim": IndexPlace(1, "indices"),
     "index_put": IndexPlace(1, "indices"),
     "one_hot": IndexPlace(0, "tensor"),
+    "range": IndexPlace(0, "stop"),
     "bincount": IndexPlace(0, "input"),
     "embedding": IndexPlace(0, "input"),
     "repeat_interleave": IndexPlace(1, "repeats"),
@@ -50,15 +52,6 @@ _FUNCTIONS: Mapping[str, IndexPlace] = {
 }
 
 
-def is_index(layer: str, parameter: str) -> bool:
-    """Whether a layer's parameter takes indices or a mask.
-
-    >>> is_index("EmbeddingBag", "input"), is_index("EmbeddingBag", "per_sample_weights")
-    (True, False)
-    """
-    return parameter in _LAYERS.get(layer, {})
-
-
 def index_operands(call: FailedCall) -> Iterator[tuple[Operand, Role]]:
     """The operands of a call that are to hold indices or a mask."""
     for operand in call.operands:
@@ -68,7 +61,14 @@ def index_operands(call: FailedCall) -> Iterator[tuple[Operand, Role]]:
 
 
 def value_operands(call: FailedCall) -> tuple[Operand, ...]:
-    """The other operands."""
+    """The other operands.
+
+    >>> from tensorcheck.tensors import TensorMeta
+    >>> tokens = Operand("input", TensorMeta((8, 4), "int64", "cpu"))
+    >>> weights = Operand("per_sample_weights", TensorMeta((8, 4), "float32", "cpu"))
+    >>> [operand.name for operand in value_operands(FailedCall("EmbeddingBag", "layer", (tokens, weights)))]
+    ['per_sample_weights']
+    """
     return tuple(operand for operand in call.operands if _role(call, operand) is None)
 
 
@@ -80,11 +80,18 @@ def has_byte_indices(call: FailedCall) -> bool:
 
 def _role(call: FailedCall, operand: Operand) -> Role | None:
     if call.kind == "layer":
-        return _LAYERS.get(call.function, {}).get(operand.name)
+        return _role_in_layer(call.function, operand)
     place = _FUNCTIONS.get(call.function.rstrip("_"))
     if place is None or call.kind != "operation":
         return None
     return place.role if operand.place in _spellings(call, place) else None
+
+
+def _role_in_layer(layer: str, operand: Operand) -> Role | None:
+    """Masks may be floats too, and then have the dtype of the values."""
+    is_of_transformer = operand.name in _MASKS or operand.name.endswith("_key_padding_mask")
+    role = "mask" if layer.startswith("Transformer") and is_of_transformer else _LAYERS.get(layer, {}).get(operand.name)
+    return None if role == "mask" and operand.meta.is_floating_point else role
 
 
 def _spellings(call: FailedCall, place: IndexPlace) -> tuple[str, ...]:

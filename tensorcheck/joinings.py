@@ -223,30 +223,40 @@ def _differing(left: Shape, right: Shape, joined: int) -> list[int]:
     return [dim for dim, (a, b) in enumerate(zip(left, right, strict=False)) if a != b and dim != joined]
 
 
-def _along(call: Site | None, given: Setting, dim: int) -> Fix:
-    return Fix(with_argument(call, given, "dim", str(dim)), (ChangeSetting(given.name, dim),))
+def _along(call: Site | None, given: Setting | None, dim: int) -> Fix:
+    name = given.name if given is not None else "dim"
+    return Fix(with_argument(call, given, "dim", str(dim)), (ChangeSetting(name, dim),))
+
+
+_SPATIAL = 2
 
 
 def _size_fixes(call: FailedCall, first: Operand, odd: Operand, joined: int, whole: Site | None) -> Iterator[Fix]:
-    """The larger one cut, one part's dims in another order, or another dim to join along."""
+    """Another dim to join along, the larger one cut, or one part's dims in another order."""
     left, right = first.meta.shape, odd.meta.shape
     differing = _differing(left, right, joined)
+    yield from _along_others(call, left, joined, whole)
     for larger, other in ((odd, left), (first, right)) if differing else ():
-        if all(larger.meta.shape[dim] > other[dim] for dim in differing) and larger.site is not None:
+        if larger.site is not None and all(_is_slightly_larger(larger.meta.shape, other, dim) for dim in differing):
             written = [":" if dim not in differing else f":{other[dim]}" for dim in range(max(differing) + 1)]
             edits = tuple(ChangeOperand(larger.name, "narrow", (dim, 0, other[dim])) for dim in differing)
             yield Fix(f"{enclosed(larger.name)}[{', '.join(written)}]", edits)
     differs = Differs(joined)
     yield from refits(odd, lambda shape: len(shape) == len(left) and not differs(left, shape))
     yield from refits(first, lambda shape: len(shape) == len(right) and not differs(right, shape))
+
+
+def _along_others(call: FailedCall, left: Shape, joined: int, whole: Site | None) -> Iterator[Fix]:
+    """The other dims along which all parts fit."""
     given = call.setting("dim") or call.setting("axis") or call.setting("1")
-    for dim in range(len(left)) if given is not None else ():
-        if (
-            given is not None
-            and dim != joined
-            and not any(Differs(dim)(left, each.meta.shape) for each in call.operands)
-        ):
+    for dim in range(len(left)) if call.function in ("cat", "concat", "concatenate") else ():
+        if dim != joined and not any(Differs(dim)(left, each.meta.shape) for each in call.operands):
             yield _along(whole, given, dim)
+
+
+def _is_slightly_larger(shape: Shape, other: Shape, dim: int) -> bool:
+    """Whether a height or width is the other's but for what halving and doubling lose; features are never cut."""
+    return dim >= _SPATIAL and 0 < shape[dim] - other[dim] <= max(other[dim] // 4, 1)
 
 
 def _unequal(call: FailedCall, site: Site | None, said: re.Match[str]) -> Joining:

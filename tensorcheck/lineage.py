@@ -6,7 +6,7 @@ field of a batch, a sample of a dataset.
 """
 
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from tensorcheck.sites import Site
@@ -60,7 +60,8 @@ class Ancestor:
     """What it was made from, by their places in the lineage."""
     function: str = ""
     """What made it, if it is a call: `stack`, `from_numpy`, `detach`; of an operator its name in `operator`: `add`."""
-
+    device_set: Site | None = None
+    """What set the default device where it was made: `torch.device("meta")`."""
     grad_off: Site | None = None
     """What switched gradients off where it was made: `torch.no_grad()`."""
 
@@ -98,6 +99,11 @@ class Lineage:
         while place is not None:
             yield self.ancestors[place]
             place = None if self.ancestors[place].function in makers else self._guilty_parent(place, guilty)
+
+    def from_ancestor(self, place: int) -> "Lineage":
+        """The lineage of the ancestor at this place."""
+        moved = [replace(each, parents=tuple(parent + 1 for parent in each.parents)) for each in self.ancestors]
+        return Lineage((moved[place], *moved))
 
     def built(self) -> Iterator[Ancestor]:
         """Where the datasets and DataLoaders were built that it came out of."""

@@ -15,22 +15,32 @@ _CLASSES: Mapping[str, Want] = {"input": "floats", "target": "class indices", "w
 _LIKE: Mapping[str, Want] = {
     "input": "floats",
     "target": "like the predictions",
-    **dict.fromkeys(["weight", "pos_weight", "var"], "like the predictions"),
+    "weight": "like the predictions",
+    "pos_weight": "like the predictions",
+    "var": "like the predictions",
 }
-_PAIRS: Mapping[str, Want] = {"input1": "floats", "input2": "like the predictions", "target": "like the predictions"}
+_PAIR: Mapping[str, Want] = {"input1": "floats", "input2": "like the predictions", "target": "like the predictions"}
+_TRIPLET: Mapping[str, Want] = {
+    "anchor": "floats",
+    "positive": "like the predictions",
+    "negative": "like the predictions",
+}
+_LISTS: Mapping[str, Want] = {
+    "log_probs": "floats",
+    "targets": "lengths",
+    "input_lengths": "lengths",
+    "target_lengths": "lengths",
+}
 _WANTS: Mapping[str, Mapping[str, Want]] = {
-    **dict.fromkeys(["cross_entropy", "nll_loss", "multi_margin_loss", "multilabel_margin_loss"], _CLASSES),
-    "ctc_loss": {
-        "log_probs": "floats",
-        "targets": "lengths",
-        "input_lengths": "lengths",
-        "target_lengths": "lengths",
-    },
-    **dict.fromkeys(["cosine_embedding_loss", "margin_ranking_loss"], _PAIRS),
-    **dict.fromkeys(
-        ["triplet_margin_loss", "triplet_margin_with_distance_loss"],
-        {"anchor": "floats", "positive": "like the predictions", "negative": "like the predictions"},
-    ),
+    "cross_entropy": _CLASSES,
+    "nll_loss": _CLASSES,
+    "multi_margin_loss": _CLASSES,
+    "multilabel_margin_loss": _CLASSES,
+    "ctc_loss": _LISTS,
+    "cosine_embedding_loss": _PAIR,
+    "margin_ranking_loss": _PAIR,
+    "triplet_margin_loss": _TRIPLET,
+    "triplet_margin_with_distance_loss": _TRIPLET,
 }
 _INDICES = ("int64", "uint8")
 _WHOLE = ("int64", "int32")

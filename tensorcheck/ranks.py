@@ -4,12 +4,14 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from tensorcheck.calls import FailedCall, Operand
+from tensorcheck.calls import FailedCall, Operand, Setting
 from tensorcheck.contracts import LayerContract, contract_of
 from tensorcheck.fixes import ChangeOperand, ChangeSetting, Fix
 from tensorcheck.misfits import lacks_channels, misfit_of, order_of
 from tensorcheck.modules import ModuleMeta
 from tensorcheck.reshaping import Shape, enclosed, refits, reordered
+from tensorcheck.respelling import with_argument
+from tensorcheck.sites import Site
 from tensorcheck.wording import counted, expectation, title, titled, with_setting
 
 
@@ -28,13 +30,13 @@ class Misrank:
     help: str = ""
 
 
-def misrank_of(call: FailedCall, message: str) -> Misrank | None:
+def misrank_of(call: FailedCall, message: str, site: Site | None = None) -> Misrank | None:
     """What is wrong with the dims of a layer's input; or of an operation's, as far as the message tells it."""
     layer = call.module
     if layer is not None and layer.is_builtin:
         found = (read(call, layer) for read in (_of_layer, _of_another_input, _of_batch_first, _of_order))
         return next((misrank for misrank in found if misrank is not None), None)
-    return _told(call, message) if call.kind == "operation" else None
+    return _told(call, message, site) if call.kind == "operation" else None
 
 
 def _of_layer(call: FailedCall, layer: ModuleMeta) -> Misrank | None:
@@ -265,12 +267,12 @@ _SPATIAL = re.compile(r"input with spatial dimensions of (\[[\d, ]*\]) and outpu
 _JOINING = frozenset({"cat", "concat", "concatenate", "stack", "hstack", "vstack", "dstack", "default_collate"})
 
 
-def _told(call: FailedCall, message: str) -> Misrank | None:
+def _told(call: FailedCall, message: str, site: Site | None) -> Misrank | None:
     """The operations whose message tells the number of dims."""
     if (found := _SPATIAL.search(message)) is not None:
         return _spatial(call, found)
     if (found := _OUT_OF_RANGE.search(message)) is not None:
-        return _out_of_range(call, int(found[1]) + 1, int(found[2]))
+        return _out_of_range(call, int(found[1]) + 1, int(found[2]), site)
     for told in _RANK_MESSAGES:
         if (found := re.search(told.pattern, message, re.DOTALL)) is not None:
             facts = found.groupdict()
@@ -306,23 +308,29 @@ def _by_last(call: FailedCall, fixes: Iterator[Fix]) -> list[Fix]:
     return sorted(fixes, key=lambda fix: fix.help, reverse=True) if call.function == "permute" else list(fixes)
 
 
-def _out_of_range(call: FailedCall, rank: int, dim: int) -> Misrank | None:
-    """A dim that the tensor does not have."""
+def _out_of_range(call: FailedCall, rank: int, dim: int, site: Site | None) -> Misrank | None:
+    """A dim that the tensor does not have; `unsqueeze` counts the one that it adds."""
     given = _of_rank(call, str(rank)) or call.first
     if given is None or call.function in _JOINING:
         return None
-    wanted = dim + 1 if dim >= 0 else -dim
+    added = 1 if call.function == "unsqueeze" else 0
+    wanted = (dim + 1 if dim >= 0 else -dim) - added
     chosen = next((setting for setting in call.settings if setting.value == dim), None)
-    last = Fix(f"{chosen.name}={rank - 1}", (ChangeSetting(chosen.name, rank - 1),)) if chosen is not None else None
+    last = [] if chosen is None or call.function in _OF_TWO_DIMS else [_at(chosen, rank - 1, site)]
+    longer = list(refits(given, lambda shape: len(shape) == wanted, flattening=False)) if not added else []
     return Misrank(
-        (f"`{call.function}` works on dim {dim} but got {counted(rank, 'dim')}",),
+        (f"`{call.function}` works on dim {dim} but got {counted(rank - added, 'dim')}",),
         f"at least {wanted} dims",
         given,
-        fixes=(
-            *refits(given, lambda shape: len(shape) == wanted, flattening=False),
-            *([last] if last is not None else []),
-        ),
+        fixes=(*longer, *last) if rank <= 1 else (*last, *longer),
     )
+
+
+_OF_TWO_DIMS = ("transpose", "swapaxes", "swapdims", "movedim", "moveaxis", "permute", "flatten")
+
+
+def _at(chosen: Setting, dim: int, site: Site | None) -> Fix:
+    return Fix(with_argument(site, chosen, chosen.name, str(dim)), (ChangeSetting(chosen.name, dim),))
 
 
 def _spatial(call: FailedCall, found: re.Match[str]) -> Misrank | None:

@@ -128,17 +128,17 @@ def _wrong_sizes(target: list[int], count: int, shape: Shape) -> Iterator[tuple[
     """The sizes that would do if they were another number, each with that; first those that the tensor has itself.
 
     >>> list(_wrong_sizes([64, 144], 5760, (40, 1, 12, 12)))
-    [(0, 40), (1, 90)]
+    [(0, -1), (1, 90)]
     """
     flat = math.prod(shape[1:])
     found = []
     for place, size in enumerate(target):
         others = math.prod(each for index, each in enumerate(target) if index != place and each != -1)
         if size != -1 and -1 not in target and others and count % others == 0:
-            found.append((place, count // others))
+            found.append((place, -1 if shape and not place and count // others == shape[0] else count // others))
         elif size != -1 and -1 in target and shape:
             found.append((place, flat if place else shape[0]))
-    yield from sorted(found, key=lambda each: each[1] not in shape)
+    yield from sorted(found, key=lambda each: each[1] not in (-1, *shape))
 
 
 def _resized(asked: _Asked, settings: list[Setting], target: list[int]) -> Fix:
@@ -225,24 +225,17 @@ def _unflattened(asked: _Asked) -> Refusal:
 
 
 def _misordered(asked: _Asked) -> Refusal:
-    dims = [setting.value for setting in _sizes_given(asked)]
-    shown = f" {dims[0]} and {dims[1]}" if len(dims) > 1 else ""
-    swapped = ", ".join(map(str, dims[1::-1]))
-    names = [setting.name for setting in _sizes_given(asked)]
+    """`flatten` from a later dim to an earlier one."""
+    ends, given = _sizes_given(asked), asked.given
+    if len(ends) <= 1 or given is None:
+        return Refusal(f"{asked.function} ends before it starts", "a first dim that is not after the last", asked.got)
+    first, last = ends[:2]
+    edits = (ChangeSetting(first.name, last.value), ChangeSetting(last.name, first.value))
     return Refusal(
-        f"{asked.function} got its first and last dim in the wrong order:{shown}"
-        if shown
-        else "`flatten` ends before it starts",
+        f"{asked.function} got its first and last dim in the wrong order: {first.value} and {last.value}",
         "a first dim that is not after the last",
-        f"{shown.strip()} of {asked.got}" if shown else asked.got,
-        fixes=(
-            Fix(
-                f"{asked.name.strip('`')}.flatten({swapped})",
-                tuple(ChangeSetting(name, dim) for name, dim in zip(names, dims[1::-1], strict=False)),
-            ),
-        )
-        if shown
-        else (),
+        f"{first.value} and {last.value} of {asked.got}",
+        fixes=(Fix(f"{enclosed(given.spelled)}.flatten({last.value}, {first.value})", edits),),
     )
 
 

@@ -102,6 +102,7 @@ def _edits(operand: Operand) -> Iterator[tuple[str, tuple[object, ...], Shape]]:
         yield "flatten", (0, 1), (shape[0] * shape[1], *shape[2:])
     if len(shape) == _FLAT:
         yield "unflatten", (1, (-1, 1, 1)), (*shape, 1, 1)
+        yield "unflatten", (0, (-1, 1, 1)), (shape[0], 1, 1, shape[1])
         yield "reshape", (1, 1, *shape), (1, 1, *shape)
 
 

@@ -298,7 +298,7 @@ SAYINGS: tuple[Saying, ...] = (
     Saying(
         r"weight of size \[[\d, ]*\], expected input\[[\d, ]*\] to have (?P<a>\d+) channels, but "
         r"got (?P<b>\d+) channels",
-        "{left} has {b} channels, but {right} takes {a}",
+        "{left} is {left_shape}, but {right} takes {a} channels",
         "{a} channels in dim 1",
         guilty=0,
     ),

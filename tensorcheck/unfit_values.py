@@ -11,11 +11,13 @@ from tensorcheck.sites import Site
 from tensorcheck.wording import floored, short, written
 
 _SIZES = re.compile(
-    r"must be tuple of ints|cannot be interpreted as an integer|must be int(?:eger)?,? (?:but got|not) float|"
-    r"takes \d+ positional arguments? but \d+|invalid combination of arguments - got \([^)]*\bfloat\b"
+    r"must be tuple of ints|cannot be interpreted as an integer|should be of type int, got:? float|"
+    r"must be int(?:eger)?,? (?:but got|not) float|takes \d+ positional arguments? but \d+|"
+    r"invalid combination of arguments - got \([^)]*\bfloat\b"
 )
 _ELEMENTS = re.compile(
-    r"np\.ndarray of type numpy\.(?P<array>\w+)\.|Could not infer dtype of (?P<value>\w+)|too many dimensions '(?P<text>\w+)'"
+    r"np\.ndarray of type numpy\.(?P<array>\w+)\.|Could not infer dtype of (?P<value>\w+)|"
+    r"too many dimensions '(?P<text>\w+)'"
 )
 
 

@@ -59,7 +59,8 @@ def refusal_of(call: FailedCall, message: str) -> Refusal | None:
     """The operand that is refused; None where the message is about something else, or another rule's mistake.
 
     >>> lengths = Operand("lengths", TensorMeta((3,), "int64", "cpu"))
-    >>> refusal = refusal_of(FailedCall("mean", "operation", (lengths,)), "mean(): could not infer output dtype. Got: Long")
+    >>> call = FailedCall("mean", "operation", (lengths,))
+    >>> refusal = refusal_of(call, "mean(): could not infer output dtype. Got: Long")
     >>> refusal.operand.name, refusal.takes
     ('lengths', 'floats')
     """
@@ -69,8 +70,10 @@ def refusal_of(call: FailedCall, message: str) -> Refusal | None:
     if written is not None:
         return _cast(call, *named_in(" ".join(written.groups())))
     refused = _REFUSALS.search(message)
-    if refused is None:
-        return None
+    return _refused(call, refused, message) if refused is not None else None
+
+
+def _refused(call: FailedCall, refused: re.Match[str], message: str) -> Refusal | None:
     kind, named = str(refused.lastgroup), named_in(refused[str(refused.lastgroup)])
     if kind == "overflow":
         return _overflow(call)

@@ -1,7 +1,7 @@
 """How rules say what they found: the few phrases that more than one of them needs."""
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 from tensorcheck.calls import FailedCall, Operand, Setting
 from tensorcheck.events import ModuleCalled
@@ -136,14 +136,35 @@ def subject(call: FailedCall, site: Site | None) -> str:
     """
     if call.module is not None:
         return titled(call.module)
-    is_called = site is None or f"{call.function}(" in site.code
-    return f"`{call.function if is_called else _SIGNS.get(call.function, call.function)}`"
+    code = site.code if site is not None else ""
+    if call.function in _SIGNS and code and f"{call.function}(" not in code:
+        return f"`{_SIGNS[call.function]}`"
+    written = re.match(r"(?:\w+\.)*(\w+)\(", code)
+    return f"`{written[1] if written is not None and call.function.endswith(written[1]) else call.function}`"
 
 
 _SIGNS = {
-    **{"add": "+", "sub": "-", "mul": "*", "truediv": "/", "floordiv": "//", "mod": "%", "pow": "**", "matmul": "@"},
-    **{"and": "&", "or": "|", "xor": "^", "lshift": "<<", "rshift": ">>", "neg": "-", "invert": "~"},
-    **{"eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">="},
+    "add": "+",
+    "sub": "-",
+    "mul": "*",
+    "truediv": "/",
+    "floordiv": "//",
+    "mod": "%",
+    "pow": "**",
+    "matmul": "@",
+    "and": "&",
+    "or": "|",
+    "xor": "^",
+    "lshift": "<<",
+    "rshift": ">>",
+    "neg": "-",
+    "invert": "~",
+    "eq": "==",
+    "ne": "!=",
+    "lt": "<",
+    "le": "<=",
+    "gt": ">",
+    "ge": ">=",
 }
 
 
@@ -186,7 +207,7 @@ def each_line_once(places: Sequence[Related], shown: Site | None) -> tuple[Relat
     return tuple(kept)
 
 
-def replaced_number(code: str, old: int, new: int) -> str | None:
+def replaced_number(code: str, old: object, new: object) -> str | None:
     """The code with one number changed; None where that number does not stand there exactly once.
 
     >>> replaced_number("self.head = nn.Linear(784, 10)", 784, 3136)
@@ -219,12 +240,17 @@ MAKERS = frozenset(
 
 
 def made(
-    operand: Operand | Setting, guilty: Guilty, what: str, *, makers: Collection[str] = MAKERS
+    operand: Operand | Setting,
+    guilty: Guilty,
+    what: str,
+    *,
+    makers: Collection[str] = MAKERS,
+    ends: Callable[[Ancestor], object] = lambda _: False,
 ) -> tuple[Related, ...]:
     """Where an operand came from, back to the place where it was first guilty: at most three places, the root last.
 
     `what` says what it is guilty of, in the words of a reader: `float64`, `on meta`, `[64, 1]`. A root whose metadata
-    is not known is likely, no more. A mistake in the values may be older than the tensor that holds them: then no
+    is not known is likely, no more. `ends` knows an ancestor at which the way ends. A mistake in the values may be older than the tensor that holds them: then no
     function is its maker, and `makers` is empty.
 
     >>> from tensorcheck.sites import Site
@@ -235,7 +261,7 @@ def made(
     >>> [related.note for related in made(operand, lambda meta: meta.dtype == "float64", "float64")]
     ['`table` is float64 from here on']
     """
-    way = [ancestor for ancestor in operand.lineage.way_back(guilty, makers) if ancestor.site is not None]
+    way = [ancestor for ancestor in _up_to(operand.lineage.way_back(guilty, makers), ends) if ancestor.site is not None]
     seen = {(operand.site.file, operand.site.line)} if operand.site is not None else set()
     places: list[Ancestor] = []
     for ancestor in way:
@@ -245,6 +271,22 @@ def made(
     shown = tuple(_related(place, what, is_root=place is places[-1]) for place in _fewest(places))
     is_of_dataset = any(place.step is Step.SAMPLE for place in places)
     return (*shown, *built(operand, seen)) if is_of_dataset else shown
+
+
+def device_was_set(ancestor: Ancestor) -> bool:
+    """Whether it was made where a `with torch.device(...)` says what device is meant.
+
+    >>> device_was_set(Ancestor(Step.ASSIGNED, "rows", None))
+    False
+    """
+    return ancestor.device_set is not None
+
+
+def _up_to(way: Iterable[Ancestor], ends: Callable[[Ancestor], object]) -> Iterator[Ancestor]:
+    for ancestor in way:
+        yield ancestor
+        if ends(ancestor):
+            return
 
 
 def built(operand: Operand | Setting, seen: Collection[tuple[str, int]] = ()) -> Iterator[Related]:

@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from types import FunctionType
 from typing import Any
@@ -52,12 +53,23 @@ def afterwards_of(caller: StackFrame | None) -> Afterwards | None:
         return None
     names = namespace_of(caller.frame)
     statements: list[ast.stmt] = []
+    assigned: set[str] = set()
     for statement in _from(called, tree):
-        loss = _loss_in(statement, names)
+        loss = next((each for each in _losses_in(statement, names) if _is_of(each, called, assigned)), None)
         if loss is not None:
             return Afterwards(called, tuple(statements), loss, names)
         statements.append(statement)
+        assigned |= {node.id for node in ast.walk(statement) if isinstance(node, ast.Name) and _is_stored(node)}
     return None
+
+
+def _is_stored(node: ast.Name) -> bool:
+    return isinstance(node.ctx, ast.Store)
+
+
+def _is_of(loss: ast.Call, called: ast.Call, assigned: AbstractSet[str]) -> bool:
+    """Whether a loss is computed from the model's call, or from what was assigned since."""
+    return any(node is called or (isinstance(node, ast.Name) and node.id in assigned) for node in ast.walk(loss))
 
 
 def _from(called: ast.Call, tree: ast.AST) -> Iterator[ast.stmt]:
@@ -88,9 +100,9 @@ def _is_compound(statement: ast.AST) -> bool:
     return hasattr(statement, "body") or isinstance(statement, ast.Match)
 
 
-def _loss_in(statement: ast.stmt, names: Namespace) -> ast.Call | None:
+def _losses_in(statement: ast.stmt, names: Namespace) -> Iterator[ast.Call]:
     calls = (node for node in ast.walk(statement) if isinstance(node, ast.Call))
-    return next((call for call in calls if _is_loss(_known(call.func, names))), None)
+    return (call for call in calls if _is_loss(_known(call.func, names)))
 
 
 def _known(node: ast.expr, names: Namespace) -> object:

@@ -63,11 +63,17 @@ class OperationScene(Scene):
                 function, arguments, names = self._taken_apart(CopyingEvaluation(self._names, copier))
             except UnknownValueError:
                 raise NoSceneError(_OTHER_CODE) from None
-            known = {edit.operand: in_place(self._node, edit.operand, arguments) for edit in operand_edits(edits)}
+            known = {edit.operand: self._operand(edit.operand, arguments) for edit in operand_edits(edits)}
             operands = {name: tensor for name, tensor in known.items() if tensor is not None}
             args, kwargs = with_operands(with_settings(arguments, edits, names), edits, operands, ())
             function(*args, **kwargs)
         return "the call passes"
+
+    def _operand(self, code: str, arguments: Arguments) -> Tensor | None:
+        assigned = assigned_to(self._node, self._file)
+        if assigned is not None and ast.unparse(assigned) == code:
+            return next((each for each in arguments[0][2:] if isinstance(each, Tensor)), None)
+        return in_place(self._node, code, arguments)
 
     def _taken_apart(self, evaluation: CopyingEvaluation) -> tuple[Callable[..., Any], Arguments, list[str]]:
         """What is called, with what, and the names that its positional arguments go by."""

@@ -110,7 +110,7 @@ class CopyingEvaluation:
             raise UnknownValueError
         return self._copier.inputs(value)
 
-    def _computed(self, node: ast.expr) -> Any:  # noqa: ANN401 - any value
+    def _computed(self, node: ast.expr) -> Any:  # noqa: ANN401, PLR0911 - any value, and one return for each kind of node
         match node:
             case ast.Call():
                 args, kwargs = self.arguments(node)

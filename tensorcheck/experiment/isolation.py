@@ -2,7 +2,8 @@
 
 What a copied model still shares with the user's is put back: random numbers, what its classes and its Python modules
 hold, lists, dicts and sets there included. Nobody hears of the trial: neither output, log, warnings, hooks, modes nor
-a session of ours. What leaves the process (a file, a database, a socket) can't be put back.
+a session of ours. What leaves the process (a file, a database, a socket) can't be put back, nor what is changed inside
+other objects that a global or a closure holds; and what another thread assigns to such a global meanwhile is lost.
 """
 
 import logging

@@ -62,6 +62,7 @@ class FixTrials:
         self._skip = skip
         self._left = _MOST
         self._deadlines: dict[Place, float] = {}
+        self._is_out_of_time = False
         self._fit: dict[Place, bool] = {}
         """Where an unedited copy fails as the model did."""
 
@@ -105,7 +106,9 @@ class FixTrials:
                         refuted.add(index)
                     if is_same:
                         yield self._event(finding, fix, "")
-        if not any(self._fit.values()):
+        if self._is_out_of_time:
+            self._skip(NAME, "there was not enough time")
+        elif not any(self._fit.values()):
             self._skip(NAME, "no copy failed as the model did")
 
     def _event(self, finding: Finding, fix: Fix, passed: str) -> FixTried:
@@ -125,8 +128,9 @@ class FixTrials:
         now = time.monotonic()
         deadline = self._deadlines.setdefault(place, now + _SECONDS[place])
         if not self._left or now > deadline:
+            self._is_out_of_time |= now > deadline
             return None
-        if not edits:
+        if not edits and place is Place.OWN:
             deadline = min(deadline, now + _FIRST)
         self._left -= 1
         try:
@@ -134,6 +138,8 @@ class FixTrials:
         except (CannotCopyError, NoSceneError) as reason:
             self._left = 0
             self._skip(NAME, str(reason))
+        except TimeIsUpError:
+            self._is_out_of_time = True
         except _NO_ANSWERS:
             pass
         return None

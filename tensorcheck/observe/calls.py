@@ -4,6 +4,7 @@ import ast
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -234,6 +235,7 @@ def _is_plain(value: object) -> bool:
 
 def _setting(name: str, value: object, node: ast.expr | None, user: StackFrame, lineages: Lineages) -> Setting:
     code = user.frame.f_code
+    value = value.item() if isinstance(value, np.generic) else value
     plain = str(value) if isinstance(value, torch.device) else tuple(value) if isinstance(value, list) else value
     site = site_of_node(node, code.co_filename, code.co_qualname) if node is not None else None
     return Setting(name, plain, site, lineages.of(node, None))

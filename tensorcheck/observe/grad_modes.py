@@ -11,6 +11,26 @@ _ON = frozenset({"enable_grad"})
 _Span = tuple[int, int, ast.expr | None, str]
 
 
+def device_set(node: ast.expr, filename: str) -> Site | None:
+    """The innermost `with torch.device(...)` around a place in a file."""
+    tree = tree_of(filename)
+    for first, last, switch in reversed(_device_spans(tree) if tree is not None else ()):
+        if first <= node.lineno <= last:
+            return site_of_node(switch, filename, "")
+    return None
+
+
+@functools.lru_cache(maxsize=16)
+def _device_spans(tree: ast.Module) -> tuple[tuple[int, int, ast.expr], ...]:
+    withs = (node for node in ast.walk(tree) if isinstance(node, ast.With | ast.AsyncWith))
+    return tuple(
+        (node.body[0].lineno, node.end_lineno or 0, item.context_expr)
+        for node in withs
+        for item in node.items
+        if ast.unparse(item.context_expr).startswith(("torch.device(", "device("))
+    )
+
+
 def switched_off(node: ast.expr, filename: str) -> Site | None:
     """The innermost expression around a place in a file that switches gradients off there."""
     tree = tree_of(filename)

@@ -13,7 +13,7 @@ from tensorcheck.calls import Operand
 from tensorcheck.lineage import Ancestor, Lineage, Step
 from tensorcheck.observe.describe import tensor_meta
 from tensorcheck.observe.frames import Owner, expression_at, site_of_node
-from tensorcheck.observe.grad_modes import switched_off
+from tensorcheck.observe.grad_modes import device_set, switched_off
 from tensorcheck.observe.origins import Origin, of_sample, origins
 from tensorcheck.observe.rehearsing import rehearsed
 from tensorcheck.observe.scopes import UNKNOWN, Path, Place, Scope, called_name, scopes_of, value_of
@@ -98,13 +98,13 @@ class Lineages:
         return replace(operand, lineage=Lineage((first, *later)))
 
 
-def lineage_of_argument(trace: Trace) -> Lineage:
+def lineage_of_argument(trace: Trace, meta: TensorMeta | None = None) -> Lineage:
     """Where the first argument of the call came from that the user's innermost running frame stands at."""
     with standing() as frames:
         user = next((frame for frame in reversed(frames) if frame.owner is Owner.USER), None)
         node = expression_at(user.frame.f_code, user.instruction) if user is not None else None
         argument = node.args[0] if isinstance(node, ast.Call) and node.args else None
-        return Lineages(frames, trace).of(argument, None)
+        return Lineages(frames, trace).of(argument, meta)
 
 
 def _agreeing(made: Mapping[str, Lineage], layer: nn.Module) -> int:
@@ -182,8 +182,16 @@ class _Graph:
         value = _element(value_of(node, scope), origin.place)
         meta = _meta(value) or self._traced.get(_span(site))
         plain = value if isinstance(value, _PLAIN) else None
-        off = switched_off(node, scope.filename)
-        return Ancestor(origin.step, origin.name, site, meta, plain, function=_function(node), grad_off=off)
+        return Ancestor(
+            origin.step,
+            origin.name,
+            site,
+            meta,
+            plain,
+            function=_function(node),
+            device_set=device_set(node, scope.filename),
+            grad_off=switched_off(node, scope.filename),
+        )
 
 
 def _element(value: object, place: Place) -> object:

@@ -6,19 +6,23 @@ for to change an attribute of a class that has hundreds of subclasses takes long
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from tensorcheck.events import ModuleCalled
-from tensorcheck.observe.describe import named_arguments, named_tensors
+from tensorcheck.events import ModuleCalled, returned_with_gradient
+from tensorcheck.lineage import Lineage
+from tensorcheck.observe.describe import named_arguments, named_tensors, tensors_in
+from tensorcheck.observe.lineages import lineage_of_argument
 from tensorcheck.observe.patches import Listener
 from tensorcheck.observe.probe import Sink
 from tensorcheck.observe.subject import Subject
 from tensorcheck.observe.tracing import TRACED_STEPS
 from tensorcheck.shapes import ModuleRow
+from tensorcheck.tensors import NamedTensor
+from tensorcheck.trace import Operation
 
 _CALLS_A_STEP = 2
 """A step that accumulates gradients over many batches is traced in the first of them."""
@@ -85,17 +89,34 @@ class ModuleCalls(Listener):
                 self._record(module, args[1:], kwargs, result)
 
     def _record(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], result: object) -> None:
+        inputs = named_arguments(type(module).forward, args, kwargs)
+        ungraded, cut, lineage = self._ungraded(inputs, list(tensors_in((args, kwargs))))
         event = ModuleCalled(
             step=self._subject.step,
             module=self._subject.meta_of(module),
-            inputs=named_arguments(type(module).forward, args, kwargs),
+            inputs=inputs,
             outputs=named_tensors(result, "output"),
             is_grad_enabled=torch.is_grad_enabled(),
             site=self._sink.sites.here(),
-            cut=self._sink.tracing.cut_before(args, self._sink.sites),
+            ungraded=ungraded,
+            cut=cut,
+            lineage=lineage,
         )
         self._subject.calls.append(event)
         self._sink.emit(event, self._subject)
+
+    def _ungraded(
+        self, inputs: Sequence[NamedTensor], tensors: Sequence[Tensor]
+    ) -> tuple[NamedTensor | None, Operation | None, Lineage]:
+        """The input that seems to have lost its gradient since an earlier module returned it, and where it did."""
+        if not torch.is_grad_enabled():
+            return None, None, Lineage()
+        for named, tensor in zip(inputs, tensors, strict=False):
+            if returned_with_gradient(self._subject.calls, named) is not None:
+                cut = self._sink.tracing.cut_before([tensor], self._sink.sites)
+                trace = self._sink.tracing.trace(self._sink.sites) if cut is None else None
+                return named, cut, Lineage() if trace is None else lineage_of_argument(trace, named.meta)
+        return None, None, Lineage()
 
     def fault(self, error: Exception) -> None:
         """Something above raised."""

@@ -11,6 +11,7 @@ from tensorcheck.placement import IS_ABOUT_DEVICES, are_apart, movings
 from tensorcheck.rule import Rule
 from tensorcheck.tensors import TensorMeta
 from tensorcheck.wording import (
+    device_was_set,
     expectation,
     first_input,
     first_that_fits,
@@ -100,7 +101,7 @@ class LayerInputDevice(Rule[Crashed | ModuleCalled]):
             weight,
             given.meta,
             site=given.site or event.site,
-            related=made(given, is_guilty, f"on {device}"),
+            related=made(given, is_guilty, f"on {device}", ends=device_was_set),
             path=how_it_got_here(event.calls),
             notes=("likely: the model was not moved",) if weight.device == "cpu" and device != "meta" else (),
             fixes=tuple(movings(given, weight.device)),

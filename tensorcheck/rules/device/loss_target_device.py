@@ -8,7 +8,7 @@ from tensorcheck.findings import Finding, Severity
 from tensorcheck.placement import IS_ABOUT_DEVICES, are_apart, movings
 from tensorcheck.rule import Rule
 from tensorcheck.tensors import TensorMeta
-from tensorcheck.wording import first_that_fits, how_it_got_here, label_for, made
+from tensorcheck.wording import device_was_set, first_that_fits, how_it_got_here, label_for, made
 
 _WORDS = {"target": "targets", "weight": "class weights"}
 
@@ -75,7 +75,7 @@ class LossTargetDevice(Rule[Crashed]):
             expected=f"{other.meta.notation} {device}",
             got=f"{other.meta.notation} {other.meta.device}",
             site=guilty.site or event.site,
-            related=made(guilty, is_guilty, f"on {guilty.meta.device}"),
+            related=made(guilty, is_guilty, f"on {guilty.meta.device}", ends=device_was_set),
             path=how_it_got_here(event.calls) if guilty is given else (),
             notes=_notes(other),
             fixes=(*movings(other, device, given), *movings(given, other.meta.device, other)),

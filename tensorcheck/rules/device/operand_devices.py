@@ -11,7 +11,16 @@ from tensorcheck.placement import IS_ABOUT_DEVICES, are_apart, guilty_pair, movi
 from tensorcheck.rule import Rule
 from tensorcheck.sites import Site
 from tensorcheck.tensors import TensorMeta
-from tensorcheck.wording import first_that_fits, how_it_got_here, label_for, made, short, weight_of, within
+from tensorcheck.wording import (
+    device_was_set,
+    first_that_fits,
+    how_it_got_here,
+    label_for,
+    made,
+    short,
+    weight_of,
+    within,
+)
 
 _NUMPY = re.compile(r"can't convert (\S+) device type tensor to numpy")
 _LENGTHS = re.compile(r"'(\w+)' argument should be a 1D CPU int64 tensor, but got \dD (?!CPU)(\S+) ", re.IGNORECASE)
@@ -143,7 +152,7 @@ class OperandDevices(Rule[Crashed]):
             got=f"{meta.notation} {meta.device}{within(event.modules)}",
             module=event.modules[-1].path if event.modules else None,
             site=guilty.site or event.site,
-            related=made(guilty, is_guilty, f"on {meta.device}"),
+            related=made(guilty, is_guilty, f"on {meta.device}", ends=device_was_set),
             path=how_it_got_here(event.calls),
             **parts,
         )

@@ -12,6 +12,7 @@ from tensorcheck.rule import Rule
 from tensorcheck.sites import Site
 from tensorcheck.tensors import TensorMeta
 from tensorcheck.wording import (
+    device_was_set,
     expectation,
     first_that_fits,
     how_it_got_here,
@@ -130,7 +131,7 @@ class UnmaterializedModule(Rule[Crashed]):
             label=label_for(headline, str(given.meta), given.meta.notation),
             got=f"{given.meta.notation} meta",
             site=given.site or event.site,
-            related=made(given, _is_on_meta, "on meta"),
+            related=made(given, _is_on_meta, "on meta", ends=device_was_set),
             notes=(_EMPTY,),
         )
 

@@ -5,20 +5,18 @@ from collections.abc import Iterator
 
 from tensorcheck.calls import FailedCall, Operand, Setting
 from tensorcheck.contracts import contract_of
-from tensorcheck.dtypes import castings, named_in
+from tensorcheck.dtypes import castings, dtype_places, named_in
 from tensorcheck.events import Crashed
 from tensorcheck.findings import Finding, Severity
 from tensorcheck.fixes import ChangeSetting, Fix
 from tensorcheck.index_operands import Role, has_byte_indices, index_operands
 from tensorcheck.rule import Rule
-from tensorcheck.tensors import TensorMeta
 from tensorcheck.wording import (
     expectation,
     first_that_fits,
     floored,
     how_it_got_here,
     label_for,
-    made,
     short,
     subject,
     titled,
@@ -29,7 +27,7 @@ _IS_ABOUT_INDICES = re.compile(
     r"'indices' to have one of the following scalar types|tensors used as indices must be|are valid indices|"
     r"for index\b|dtype of indices|index tensor of type|\"bincount_cpu\" not|\"repeat_interleave_cpu\" not|"
     r"can be converted to an index|indices should be type|to be a boolean tensor|supports boolean masks|"
-    r"expected BoolTensor for mask|_mask are supported|The shape of the mask|indices must be integers"
+    r"expected BoolTensor for mask|_mask are supported|The shape of the mask|slice indices must be integers"
 )
 _WHOLE = ("int64", "int32")
 _MASKED_TOO = ("getitem", "setitem")
@@ -82,6 +80,8 @@ class IndexDtype(Rule[Crashed]):
             yield self._found(event, call, *guilty)
         elif number is not None and isinstance(number.value, float):
             yield self._number(event, call, number)
+        elif "slice indices" in event.message and call.first is not None:
+            yield self._sliced(event, call.first)
         elif not any(True for _ in index_operands(call)):
             yield from self._told(event, call)
 
@@ -91,9 +91,6 @@ class IndexDtype(Rule[Crashed]):
         headline = _headline(call, guilty, role)
         spec = f"{wanted}[{', '.join(map(str, meta.shape))}]"
 
-        def is_guilty(other: TensorMeta) -> bool:
-            return other.dtype == meta.dtype
-
         return self.finding(
             headline,
             label=label_for(headline, str(meta), meta.notation),
@@ -101,7 +98,7 @@ class IndexDtype(Rule[Crashed]):
             got=meta.notation,
             site=guilty.site or event.site,
             module=event.modules[-1].path if event.modules else None,
-            related=made(guilty, is_guilty, meta.dtype),
+            related=dtype_places(guilty),
             notes=("an index of dtype uint8 is taken for a mask",) if "shape of the mask" in event.message else (),
             path=how_it_got_here(event.calls),
             help=next((fix.help for fix in fixes), ""),
@@ -122,6 +119,18 @@ class IndexDtype(Rule[Crashed]):
             site=number.site or event.site,
             related=written(number.lineage, number.value),
             fixes=(Fix(whole, (ChangeSetting("index", int(float(str(number.value)))),)),),
+        )
+
+    def _sliced(self, event: Crashed, sliced: Operand) -> Finding:
+        """A slice with an end that is no integer, which a division most often made."""
+        headline = f"`{short(sliced.spelled)}` is sliced with a number that is no integer"
+        return self.finding(
+            headline,
+            label=label_for(headline, str(sliced.meta), sliced.meta.notation),
+            expected="int:int",
+            got=event.site.code if event.site is not None else "",
+            site=event.site,
+            notes=("likely: `/` gives a float, where `//` gives an integer",),
         )
 
     def _told(self, event: Crashed, call: FailedCall) -> Iterator[Finding]:

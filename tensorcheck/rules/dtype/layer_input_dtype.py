@@ -3,12 +3,12 @@
 import re
 from collections.abc import Iterator, Sequence
 
-from tensorcheck.calls import Operand
+from tensorcheck.calls import FailedCall, Operand
 from tensorcheck.contracts import contract_of
-from tensorcheck.dtypes import castings
+from tensorcheck.dtypes import castings, dtype_places
 from tensorcheck.events import BatchLoaded, Crashed
 from tensorcheck.findings import Finding, Related, Severity
-from tensorcheck.index_operands import is_index
+from tensorcheck.index_operands import value_operands
 from tensorcheck.lineage import Step
 from tensorcheck.modules import ModuleMeta
 from tensorcheck.rule import Rule
@@ -18,7 +18,6 @@ from tensorcheck.wording import (
     first_that_fits,
     how_it_got_here,
     label_for,
-    made,
     short,
     titled,
     weight_of,
@@ -77,16 +76,15 @@ class LayerInputDtype(Rule[BatchLoaded | Crashed]):
         if isinstance(event, BatchLoaded):
             self._batch = event
         elif event.call is not None and event.call.module is not None and _IS_ABOUT_DTYPE.search(event.message):
-            yield from self._crashed(event, event.call.module, event.call.operands)
+            yield from self._crashed(event, event.call, event.call.module)
 
-    def _crashed(self, event: Crashed, layer: ModuleMeta, operands: tuple[Operand, ...]) -> Iterator[Finding]:
+    def _crashed(self, event: Crashed, call: FailedCall, layer: ModuleMeta) -> Iterator[Finding]:
         weight = weight_of(layer)
         if weight is None or not layer.is_builtin:
             return
-        values = (operand for operand in operands if not is_index(layer.kind, operand.name))
-        given = next((operand for operand in values if operand.meta.dtype != weight.dtype), None)
+        given = next((each for each in value_operands(call) if each.meta.dtype != weight.dtype), None)
         if given is not None:
-            yield self._found(event, layer, weight, given, is_first=given is operands[0])
+            yield self._found(event, layer, weight, given, is_first=given is call.first)
 
     def _found(
         self, event: Crashed, layer: ModuleMeta, weight: TensorMeta, given: Operand, *, is_first: bool
@@ -96,9 +94,6 @@ class LayerInputDtype(Rule[BatchLoaded | Crashed]):
         fixes = tuple(castings(given, weight.dtype))
         headline = _headline(layer, weight, given, is_first=is_first)
 
-        def is_guilty(meta: TensorMeta) -> bool:
-            return meta.dtype == given.meta.dtype
-
         return self.finding(
             headline,
             label=label_for(headline, str(given.meta), given.meta.notation),
@@ -106,7 +101,7 @@ class LayerInputDtype(Rule[BatchLoaded | Crashed]):
             got=given.meta.notation,
             site=given.site or event.site,
             module=layer.path,
-            related=(*made(given, is_guilty, given.meta.dtype), *self._loaded(given)),
+            related=(*dtype_places(given), *self._loaded(given)),
             notes=(*_holders(event.modules), *_notes(layer, given)),
             path=how_it_got_here(event.calls),
             help=next((fix.help for fix in fixes), ""),

@@ -4,15 +4,15 @@ import re
 from collections.abc import Iterator
 
 from tensorcheck.calls import FailedCall, Operand
-from tensorcheck.dtypes import castings, named_in
+from tensorcheck.dtypes import castings, dtype_places, named_in
 from tensorcheck.events import Crashed
-from tensorcheck.findings import Finding, Severity
+from tensorcheck.findings import Finding, Related, Severity
 from tensorcheck.fixes import ChangeOperand, Fix
 from tensorcheck.loss_dtypes import WrongDtype, wrong_dtype_of
 from tensorcheck.reshaping import enclosed
 from tensorcheck.rule import Rule
 from tensorcheck.tensors import TensorMeta
-from tensorcheck.wording import first_that_fits, how_it_got_here, label_for, made, short
+from tensorcheck.wording import first_that_fits, how_it_got_here, label_for, short
 
 _IS_ABOUT_DTYPE = re.compile(
     r"dtype|scalar type|not implemented for '|result type|bool tensor|Integral inputs|must be integral|"
@@ -77,9 +77,6 @@ class LossTargetDtype(Rule[Crashed]):
         headline = first_that_fits(*_headlines(call, wrong))
         expected = TensorMeta(meta.shape, wrong.dtype, "").notation
 
-        def is_guilty(other: TensorMeta) -> bool:
-            return other.dtype == meta.dtype
-
         both = "" if wrong.is_predictions else f"{meta.notation} beside {beside.notation}"
         return self.finding(
             headline,
@@ -89,7 +86,7 @@ class LossTargetDtype(Rule[Crashed]):
             else f"{expected}    for {wrong.predictions.name} {beside.notation}",
             got=f"{meta.notation}    {wrong.operand.name}",
             site=wrong.operand.site or event.site,
-            related=made(wrong.operand, is_guilty, meta.dtype),
+            related=dtype_places(wrong.operand),
             notes=tuple(_notes(call, wrong)),
             path=how_it_got_here(event.calls),
             help=next((fix.help for fix in fixes), ""),
@@ -97,26 +94,26 @@ class LossTargetDtype(Rule[Crashed]):
         )
 
     def _in_backward(self, event: Crashed, loss: Operand) -> Finding:
-        """A loss that computes in the wider of two dtypes, and that can't bring its gradient back to the narrower."""
+        """A loss that takes two dtypes, and that can't bring its gradient back to the dtype of its predictions."""
         came, wanted = named_in(event.message)[:2]
-        function = _function(loss.grad_fn)
         target = _of_dtype(loss, came)
-        headline = first_that_fits(
-            f"`{function}` got {came} `{short(target)}` for {wanted} predictions",
-            f"`{function}` got {came} targets for {wanted} predictions",
-        )
-
-        def is_guilty(other: TensorMeta) -> bool:
-            return other.dtype == came
+        function = _function(loss)
+        unnamed = f"`{function}` got {came} targets for {wanted} predictions"
+        named = f"`{function}` got {came} `{short(target.spelled)}` for {wanted} predictions" if target else unnamed
+        headline = first_that_fits(named, unnamed)
 
         return self.finding(
-            headline if target else f"`{function}` got {came} targets for {wanted} predictions",
-            label=label_for(headline, f"{loss.meta.notation} of {came} and {wanted}", loss.meta.notation),
-            expected=wanted,
-            got=came,
-            site=event.site,
-            related=made(loss, is_guilty, came),
-            notes=("the loss takes both dtypes; its gradient fits the predictions no more",),
+            headline,
+            label=label_for(headline, str(target.meta) if target else "", came),
+            expected=TensorMeta(target.meta.shape, wanted, "").notation if target else wanted,
+            got=target.meta.notation if target else came,
+            site=target.site if target and target.site else event.site,
+            related=(
+                *(dtype_places(target) if target else ()),
+                *([Related(event.site, "`backward` fails here")] if target and event.site else []),
+            ),
+            notes=("the loss itself takes both dtypes; only its `backward` does not",),
+            help=next((fix.help for fix in castings(target, wanted)), "") if target else "",
         )
 
 
@@ -149,9 +146,9 @@ def _fixes(call: FailedCall, wrong: WrongDtype) -> Iterator[Fix]:
     if (wrong.is_predictions and wrong.want == "floats" and call.function in _OF_SCORES) or call.function in _OF_LISTS:
         return
     yield from castings(operand, wrong.dtype)
-    if call.function == "cross_entropy" and operand.name == "target" and wrong.want == "like the predictions":
-        if operand.site is not None:
-            yield Fix(f"{enclosed(operand.spelled)}.argmax(1)", (ChangeOperand(operand.name, "argmax", (1,)),))
+    is_one_hot = (call.function, operand.name, wrong.want) == ("cross_entropy", "target", "like the predictions")
+    if is_one_hot and operand.site is not None:
+        yield Fix(f"{enclosed(operand.spelled)}.argmax(1)", (ChangeOperand(operand.name, "argmax", (1,)),))
 
 
 _OF_SCORES = ("cross_entropy", "nll_loss", "multi_margin_loss", "kl_div", "binary_cross_entropy")
@@ -159,15 +156,21 @@ _OF_SCORES = ("cross_entropy", "nll_loss", "multi_margin_loss", "kl_div", "binar
 _OF_LISTS = ("multilabel_margin_loss",)
 
 
-def _function(node: str) -> str:
-    """The function of `torch.nn.functional` by its node in the graph: `huber_loss` of `HuberLossBackward0`."""
-    name = re.sub(r"Backward\d*$", "", node)
+def _function(loss: Operand) -> str:
+    """The function of `torch.nn.functional` by its node in the graph, `HuberLossBackward0`, or by its call."""
+    name = re.sub(r"Backward\d*$", "", loss.grad_fn)
     snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
-    return snake if snake.endswith(("_loss", "_entropy")) else "backward"
+    if snake.endswith(("_loss", "_entropy")):
+        return snake
+    called = (each.function for each in loss.lineage.ancestors)
+    return next((each for each in called if each.endswith(("_loss", "_entropy"))), "backward")
 
 
-def _of_dtype(loss: Operand, dtype: str) -> str:
-    """How the user spells what the loss was computed of and that has this dtype; empty where it is not known."""
-    of_loss = (loss.spelled, *(each.name for each in loss.lineage.ancestors[:1]))
-    known = (each for each in loss.lineage.ancestors if each.meta is not None and each.meta.dtype == dtype)
-    return next((each.name for each in known if each.name not in of_loss), "")
+def _of_dtype(loss: Operand, dtype: str) -> Operand | None:
+    """What the loss was computed of and that has this dtype, the nearest; None where it is not known."""
+    for place, ancestor in enumerate(loss.lineage.ancestors):
+        is_loss = ancestor.name == loss.spelled or place == 0
+        if not is_loss and ancestor.meta is not None and ancestor.meta.dtype == dtype:
+            lineage = loss.lineage.from_ancestor(place)
+            return Operand(ancestor.name, ancestor.meta, ancestor.site, lineage)
+    return None

@@ -1,113 +1,19 @@
 """TCK106."""
 
-import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
-from tensorcheck.calls import FailedCall, OtherValue, Setting
+from tensorcheck.calls import FailedCall
 from tensorcheck.contracts import contract_of
 from tensorcheck.events import Crashed
 from tensorcheck.findings import Finding, Related, Severity
-from tensorcheck.lineage import Lineage, Step
-from tensorcheck.reshaping import enclosed
+from tensorcheck.lineage import Ancestor, Lineage, Step
+from tensorcheck.non_tensors import NonTensor, non_tensor_of
 from tensorcheck.rule import Rule
-from tensorcheck.sites import Site
-from tensorcheck.tensors import NamedTensor
 from tensorcheck.wording import expectation, how_it_got_here, label_for, short, subject, weight_of
 
-_MUST_BE = re.compile(r"must be Tensor, not ([\w.]+)$", re.MULTILINE)
-_COMBINATION = re.compile(r"received an invalid combination of arguments - got \(((?:[^()]|\([^()]*\))*)\)")
-_ATTRIBUTE = re.compile(r"^'([\w.]+)' object has no attribute '(\w+)'")
-_OPERAND = re.compile(r"^unsupported operand type\(s\) for \S+: '([\w.]+)' and '([\w.]+)'")
-_JOINED = re.compile(r"^can only concatenate (\w+) \(not \"(?:Tensor|Parameter)\"\)")
-_ELEMENT = re.compile(r"expected Tensor as element (\d+) in argument \d+, but got ([\w.]+)")
-_TENSORS = ("Tensor", "Parameter")
-_NUMBERS = ("int", "float", "bool")
-_SETTINGS = (*_NUMBERS, "str", "dtype", "device", "type")
-_OF_TENSORS = frozenset(
-    [
-        "backward",
-        "to",
-        "cuda",
-        "cpu",
-        "detach",
-        "detach_",
-        "unsqueeze",
-        "squeeze",
-        "view",
-        "size",
-        "dim",
-        "numel",
-        "item",
-    ]
-    + [
-        "float",
-        "long",
-        "half",
-        "double",
-        "bool",
-        "numpy",
-        "requires_grad",
-        "requires_grad_",
-        "grad",
-        "grad_fn",
-        "device",
-    ]
-    + [
-        "dtype",
-        "permute",
-        "expand",
-        "contiguous",
-        "log_softmax",
-        "softmax",
-        "sigmoid",
-        "relu",
-        "tanh",
-        "argmax",
-        "flatten",
-    ]
-    + [
-        "shape",
-        "transpose",
-        "reshape",
-        "mean",
-        "sum",
-        "chunk",
-        "split",
-        "is_floating_point",
-        "clamp",
-        "max",
-        "topk",
-        "type",
-    ]
-)
-"""Attributes of tensors; who asks another object for one of these took it for a tensor."""
-_OF_ANYTHING = frozenset(
-    ["shape", "size", "mean", "sum", "max", "split", "type", "dtype", "device", "grad", "bool", "float"]
-)
-"""Those that other libraries' objects have too, so that None may stand for one of these."""
 _RECURRENT = ("LSTM", "GRU", "RNN")
-
-
-@dataclass(frozen=True, slots=True)
-class _Value:
-    """What stands where a tensor should."""
-
-    kind: str
-    spelled: str
-    site: Site | None = None
-    parts: tuple[NamedTensor, ...] = ()
-    shown: str = ""
-    lineage: Lineage = Lineage()
-    element: str = ""
-    """Which of its elements is no tensor, where it should be a list of them."""
-
-    @property
-    def phrase(self) -> str:
-        """`a list`, `None`, `a NumPy array`."""
-        known = {"NoneType": "None", "numpy.ndarray": "a NumPy array", "int": "an int"}
-        name = self.kind.rpartition(".")[2]
-        return known.get(self.kind, f"{'an' if name[:1] in 'AEIOUaeiou' else 'a'} {name}")
+_MOST = 4
+"""Tensors within a value that are told."""
 
 
 class NotATensor(Rule[Crashed]):
@@ -157,170 +63,105 @@ class NotATensor(Rule[Crashed]):
         call = event.call
         if call is None or event.loading is not None or event.error not in ("TypeError", "AttributeError"):
             return
-        value = _guilty(call, event.message)
+        value = non_tensor_of(call, event.message)
         if value is not None:
             yield self._found(event, call, value)
 
-    def _found(self, event: Crashed, call: FailedCall, value: _Value) -> Finding:
-        contract, weight = contract_of(call.module), weight_of(call.module) if call.module is not None else None
-        spec = "a tensor"
-        if call.module is not None and contract is not None and weight is not None:
-            spec = expectation(contract.expectation(call.module, weight.dtype), call.module)
+    def _found(self, event: Crashed, call: FailedCall, value: NonTensor) -> Finding:
         headline = _headline(event, call, value)
         return self.finding(
             headline,
-            label=label_for(headline, f"{value.kind}{f' {value.shown}' if value.shown else ''}", value.kind),
-            expected="a list of tensors" if value.element else spec,
-            got=_shown(value),
+            label=label_for(headline, f"{value.kind} {value.array}".strip(), value.kind),
+            expected="a list of tensors" if value.element else _expected(call),
+            got=_got(value),
             site=value.site or event.site,
             module=event.modules[-1].path if event.modules else None,
-            related=_made(value, event.site),
-            notes=tuple(_notes(call, value)),
+            related=tuple(_made(event, value)),
+            notes=tuple(_notes(value)),
             path=how_it_got_here(event.calls),
             help=_help(call, value),
         )
 
 
-def _guilty(call: FailedCall, message: str) -> _Value | None:
-    """The value of which the message tells the class."""
-    element = _ELEMENT.search(message)
-    if element is not None:
-        return _element(call, int(element[1]), element[2])
-    asked = _ATTRIBUTE.search(message)
-    if asked is not None:
-        return _asked(call, *asked.groups())
-    kind = _kind(message)
-    if kind is None:
-        return None
-    return _of_kind(call, kind) or (_Value(kind, "") if call.kind != "operation" else _unread(call, kind))
-
-
-def _kind(message: str) -> str | None:
-    """The class that came where a tensor is wanted."""
-    for pattern in (_MUST_BE, _JOINED):
-        if (match := pattern.search(message)) is not None:
-            return match[1] if match[1] not in _TENSORS else None
-    operands = _OPERAND.search(message)
-    if operands is not None and any(kind in _TENSORS for kind in operands.groups()):
-        return next((kind for kind in operands.groups() if kind not in _TENSORS), None)
-    combination = _COMBINATION.search(message)
-    if combination is None:
-        return None
-    first = combination[1].partition(",")[0].strip()
-    return first if first and "=" not in first and first not in (*_TENSORS, *_SETTINGS) and " " not in first else None
-
-
-def _of_kind(call: FailedCall, kind: str) -> _Value | None:
-    name = kind.rpartition(".")[2]
-    others = (_other(each) for each in call.others if each.kind.rpartition(".")[2] == name)
-    plain = (_plain(each, kind) for each in call.settings if type(each.value).__name__ in (name, *_same(name)))
-    return next(iter([*others, *plain]), None)
-
-
-def _same(kind: str) -> tuple[str, ...]:
-    """A list of numbers is kept as a tuple."""
-    return ("tuple",) if kind == "list" else ()
-
-
-def _other(value: OtherValue) -> _Value:
-    meta = value.meta.notation if value.meta is not None else ""
-    tensors = f"of {len(value.parts)} tensors" if len(value.parts) > 1 else ""
-    return _Value(value.kind, value.spelled, value.site, value.parts, meta or tensors, value.lineage)
-
-
-def _plain(setting: Setting, kind: str) -> _Value:
-    spelled = setting.site.code if setting.site is not None else setting.name
-    return _Value(kind, spelled, setting.site, lineage=setting.lineage)
-
-
-def _unread(call: FailedCall, kind: str) -> _Value | None:
-    site = next(iter(call.unread), None)
-    return _Value(kind, site.code if site is not None else "", site)
-
-
-def _element(call: FailedCall, index: int, kind: str) -> _Value | None:
-    lists = [setting for setting in call.settings if isinstance(setting.value, tuple)]
-    found = next((_plain(setting, "list") for setting in lists), None)
-    found = found or next((_other(each) for each in call.others), None) or _unread(call, "list")
-    if found is None:
-        return None
-    return _Value("list", found.spelled, found.site, found.parts, f"of {kind}", found.lineage, f"{kind} {index}")
-
-
-def _asked(call: FailedCall, kind: str, attribute: str) -> _Value | None:
-    """What a tensor's attribute was asked of; a gradient that is None yet and a loss without a graph are others'."""
-    is_of_another_rule = attribute == "backward" and kind in (*_NUMBERS, "numpy.ndarray")
-    if attribute not in _OF_TENSORS or is_of_another_rule:
-        return None
-    value = _of_kind(call, kind)
-    if value is None and call.kind == "operation":
-        value = _unread(call, kind) if kind in ("tuple", "list", "dict", *_NUMBERS) else None
-    if value is None or value.spelled.endswith(".grad"):
-        return None
-    is_data = bool(value.parts) or kind in ("tuple", "list", "dict", "ndarray", "numpy.ndarray", *_NUMBERS)
-    is_none = kind == "NoneType" and (attribute not in _OF_ANYTHING or call.kind != "operation")
-    return value if is_data or is_none else None
-
-
-def _headline(event: Crashed, call: FailedCall, value: _Value) -> str:
+def _headline(event: Crashed, call: FailedCall, value: NonTensor) -> str:
     who = subject(call, event.site)
     if value.element:
-        return f"{who} got a list of {value.element.partition(' ')[0]} but takes tensors"
+        return f"{who} got a list of {value.element} but takes tensors"
     if call.kind == "operation" and value.spelled:
         return f"`{short(value.spelled)}` is {value.phrase}, not a tensor"
     return f"{who} got {value.phrase} but takes a tensor"
 
 
-def _shown(value: _Value) -> str:
+def _expected(call: FailedCall) -> str:
+    layer, contract = call.module, contract_of(call.module)
+    weight = weight_of(layer) if layer is not None else None
+    if layer is None:
+        return "a tensor"
+    if contract is None or weight is None:
+        return expectation("a tensor", layer)
+    return expectation(contract.expectation(layer, "int64" if contract.dtype == "integer" else weight.dtype), layer)
+
+
+def _got(value: NonTensor) -> str:
     if value.element:
-        kind, _, index = value.element.partition(" ")
-        return f"a list with a {kind} at {index}"
-    parts = ", ".join(f"{part.name} {part.meta.notation}" for part in value.parts[:4])
-    more = ", …" if len(value.parts) > 4 else ""  # noqa: PLR2004 - as many as were shown
-    if parts:
-        return f"{value.kind} of {parts}{more}"
-    return f"{value.kind} {value.shown}" if value.shown else value.phrase.removeprefix("a ")
+        return f"{value.element} at {value.index}"
+    parts = [f"{part.name} {part.meta.notation}" for part in value.parts[:_MOST]]
+    held = ", ".join([*parts, "…"] if len(value.parts) > _MOST else parts)
+    return f"{value.kind} of {held}" if held else f"{value.kind} {value.array}".strip()
 
 
-def _made(value: _Value, site: Site | None) -> tuple[Related, ...]:
-    """The statement that gave the value its name, and the function of the user's that returned it."""
+def _made(event: Crashed, value: NonTensor) -> Iterator[Related]:
+    """The statement that gave the value its name, as far as it was only handed on since."""
     steps = (Step.ASSIGNED, Step.LOADED, Step.RETURNED, Step.ATTRIBUTE)
-    places = [each for each in value.lineage.ancestors if each.step in steps and each.site is not None]
-    lines = {(site.file, site.line)} if site is not None else set()
-    first = next((each for each in places if each.line not in lines), None)
-    if first is None or first.site is None:
-        return ()
-    return (Related(first.site, f"`{short(first.name)}` is {value.phrase} from here on"),)
+    place = next((each for each in _chain(value.lineage) if each.step in steps), None)
+    is_elsewhere = place is not None and (event.site is None or place.line != (event.site.file, event.site.line))
+    if place is not None and place.site is not None and is_elsewhere:
+        yield Related(place.site, f"`{short(place.name)}` is {value.phrase} from here on")
 
 
-def _notes(call: FailedCall, value: _Value) -> Iterator[str]:
-    if value.kind == "NoneType" and any(ancestor.function for ancestor in value.lineage.ancestors):
-        yield "a function, or a `forward`, without `return` gives None"
+def _chain(lineage: Lineage) -> Iterator[Ancestor]:
+    """The ancestors as long as each has but one."""
+    place: int | None = 0 if lineage.ancestors else None
+    while place is not None:
+        ancestor = lineage.ancestors[place]
+        yield ancestor
+        place = ancestor.parents[0] if len(ancestor.parents) == 1 else None
+
+
+def _notes(value: NonTensor) -> Iterator[str]:
+    if value.kind == "NoneType" and any(
+        each.site is not None and "(" in each.site.code for each in _chain(value.lineage)
+    ):
+        yield "likely: a function, or a `forward`, that ends without `return` gave None"
     elif value.kind == "tuple" and _is_recurrent(value):
         yield "an LSTM, a GRU and an RNN return the pair (output, state)"
 
 
-def _is_recurrent(value: _Value) -> bool:
-    if any(ancestor.function in _RECURRENT for ancestor in value.lineage.ancestors):
-        return True
+def _is_recurrent(value: NonTensor) -> bool:
+    """Whether a recurrent layer gave the value, told from its lineage, or else from the sizes of what is in it."""
+    if value.lineage.ancestors:
+        return any(ancestor.function in _RECURRENT for ancestor in value.lineage.ancestors)
     shapes = [part.meta.shape for part in value.parts]
-    is_alike = len(shapes) in (2, 3) and len({len(shape) for shape in shapes}) == 1 and len(shapes[0]) in (2, 3)
-    return is_alike and not value.lineage.ancestors and len({shape[-1] for shape in shapes}) == 1
+    return len(shapes) in (2, 3) and len({(len(shape), *shape[-1:]) for shape in shapes}) == 1 and len(shapes[0]) > 1
 
 
-def _help(call: FailedCall, value: _Value) -> str:
+def _help(call: FailedCall, value: NonTensor) -> str:
     """How the tensor is got out of what came, where there is one way."""
     if value.site is None:
         return ""
-    code = enclosed(value.spelled)
-    if value.element.startswith(_NUMBERS):
-        return f"torch.tensor({value.spelled})"
-    if value.kind == "numpy.ndarray" and not value.element:
-        weight = weight_of(call.module) if call.module is not None else None
-        is_other = weight is not None and f"{weight.dtype}[" not in value.shown and weight.dtype == "float32"
-        return f"torch.from_numpy({value.spelled}){'.float()' if is_other else ''}"
-    if value.kind == "NoneType" or not value.parts or value.kind not in ("tuple", "list"):
+    if value.element:
+        return f"torch.tensor({value.spelled})" if value.element in ("int", "float") else ""
+    if value.kind == "numpy.ndarray":
+        return f"torch.from_numpy({value.spelled}){_cast(call, value)}"
+    layer, contract = call.module, contract_of(call.module)
+    first = f"{value.spelled}[0]"
+    found = next((part for part in value.parts if part.name == first), None)
+    if layer is None or contract is None or found is None or contract.wrong_size(layer, found.meta) is not None:
         return ""
-    first, layer, contract = value.parts[0], call.module, contract_of(call.module)
-    fits = layer is not None and contract is not None and contract.wrong_size(layer, first.meta) is None
-    return f"{code}[0]" if fits and first.name == f"{value.spelled}[0]" else ""
+    return first
+
+
+def _cast(call: FailedCall, value: NonTensor) -> str:
+    weight = weight_of(call.module) if call.module is not None else None
+    is_other = weight is not None and weight.dtype == "float32" and not value.array.startswith("float32")
+    return ".float()" if is_other and call.function not in ("Embedding", "EmbeddingBag") else ""

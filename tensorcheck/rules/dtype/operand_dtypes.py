@@ -4,9 +4,10 @@ import re
 from collections.abc import Iterator
 
 from tensorcheck.calls import FailedCall, Operand
-from tensorcheck.dtypes import castings, named_in
+from tensorcheck.dtypes import castings, dtype_places, named_in
 from tensorcheck.events import Crashed
 from tensorcheck.findings import Finding, Severity
+from tensorcheck.fixes import Fix
 from tensorcheck.index_operands import index_operands, value_operands
 from tensorcheck.optimizing import OddState
 from tensorcheck.rule import Rule
@@ -16,7 +17,6 @@ from tensorcheck.wording import (
     first_that_fits,
     how_it_got_here,
     label_for,
-    made,
     short,
     subject,
     within,
@@ -24,7 +24,8 @@ from tensorcheck.wording import (
 
 _IS_ABOUT_TWO_DTYPES = re.compile(
     r"same dtype|same scalar type|same type as|expected scalar type|object of scalar type|expected dtype|"
-    r"\w+ did not match \w+$|dtypes match|to be equal to src\.dtype|must be the same dtype|same datatype|"
+    r"\w+ did not match \w+$|dtypes match|dtypes must be the same|to be equal to src\.dtype|"
+    r"must be the same dtype|same datatype|"
     r"expected attn_mask dtype|with grad_dtype|promotion|common dtype",
     re.IGNORECASE,
 )
@@ -106,18 +107,20 @@ class OperandDtypes(Rule[Crashed]):
         first, second = sorted((guilty, other), key=call.operands.index)
         named = f"{first.meta.dtype} `{short(first.spelled)}` and {second.meta.dtype} `{short(second.spelled)}`"
         function = subject(call, event.site)
+        written = f"`{short(first.spelled)}` is {first.meta.dtype} but is written to with {second.meta.dtype}"
         headline = first_that_fits(
+            *([written] if call.function == "setitem" else []),
             f"{function} got {named}",
             f"{function} got {guilty.meta.dtype} `{short(guilty.spelled, 24)}` beside {other.meta.dtype}",
             f"{function} got {guilty.meta.dtype} beside {other.meta.dtype}",
         )
         fixes = (*castings(guilty, other.meta.dtype), *castings(other, guilty.meta.dtype))
-        return self._found(event, headline, guilty, other.meta, fixes=fixes)
+        return self._found(event, headline, guilty, other.meta, fixes)
 
     def _mask(self, event: Crashed, call: FailedCall, mask: Operand) -> Finding:
         headline = f"{subject(call, event.site)} got {mask.meta.dtype} `{short(mask.spelled)}` as its mask"
         return self._found(
-            event, headline, mask, TensorMeta(mask.meta.shape, "bool", ""), fixes=tuple(castings(mask, "bool"))
+            event, headline, mask, TensorMeta(mask.meta.shape, "bool", ""), tuple(castings(mask, "bool"))
         )
 
     def _told(self, event: Crashed, call: FailedCall) -> Iterator[Finding]:
@@ -138,13 +141,12 @@ class OperandDtypes(Rule[Crashed]):
             f"{function} got {known.meta.dtype} `{short(known.spelled)}` and {other}",
         )
         wanted = TensorMeta(known.meta.shape, other, "")
-        yield self._found(event, headline, known, wanted, fixes=tuple(castings(known, other)))
+        yield self._found(event, headline, known, wanted, tuple(castings(known, other)))
 
-    def _found(self, event: Crashed, headline: str, guilty: Operand, beside: TensorMeta, **parts: object) -> Finding:
+    def _found(
+        self, event: Crashed, headline: str, guilty: Operand, beside: TensorMeta, fixes: tuple[Fix, ...]
+    ) -> Finding:
         meta = guilty.meta
-
-        def is_guilty(other: TensorMeta) -> bool:
-            return other.dtype == meta.dtype
 
         return self.finding(
             headline,
@@ -153,10 +155,11 @@ class OperandDtypes(Rule[Crashed]):
             got=f"{meta.notation}{within(event.modules)}",
             site=guilty.site or event.site,
             module=event.modules[-1].path if event.modules else None,
-            related=made(guilty, is_guilty, meta.dtype),
+            related=dtype_places(guilty),
             notes=tuple(_roles(event.message)),
             path=how_it_got_here(event.calls),
-            **parts,
+            help=next((fix.help for fix in fixes), ""),
+            fixes=fixes,
         )
 
     def _within_layer(self, event: Crashed, call: FailedCall) -> Iterator[Finding]:

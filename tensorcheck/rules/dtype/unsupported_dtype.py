@@ -1,15 +1,18 @@
 """TCK105."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from tensorcheck.calls import FailedCall
+from tensorcheck.dtypes import dtype_places
 from tensorcheck.events import Crashed
 from tensorcheck.findings import Finding, Severity
+from tensorcheck.fixes import Fix
 from tensorcheck.rule import Rule
 from tensorcheck.tensors import TensorMeta
 from tensorcheck.unfit_values import UnfitValue, unfit_value_of
 from tensorcheck.unsupported import Refusal, refusal_of
-from tensorcheck.wording import expectation, first_that_fits, how_it_got_here, label_for, made, short, subject, within
+from tensorcheck.wording import expectation, first_that_fits, how_it_got_here, label_for, short, subject, within
 
 
 class UnsupportedDtype(Rule[Crashed]):
@@ -65,10 +68,8 @@ class UnsupportedDtype(Rule[Crashed]):
         operand, meta = refusal.operand, refusal.operand.meta
         headline = first_that_fits(*_headlines(event, call, refusal))
         wanted = refusal.wanted if refusal.is_gone else TensorMeta(meta.shape, refusal.wanted, "").notation
+        fixes = tuple(_fixes(event, call, refusal))
         came = meta.dtype if refusal.is_gone else meta.notation
-
-        def is_guilty(other: TensorMeta) -> bool:
-            return other.dtype == meta.dtype
 
         return self.finding(
             headline,
@@ -77,11 +78,11 @@ class UnsupportedDtype(Rule[Crashed]):
             got=f"{came}{within(event.modules) if call.module is None else ''}",
             site=operand.site or event.site,
             module=event.modules[-1].path if event.modules else None,
-            related=made(operand, is_guilty, meta.dtype),
+            related=dtype_places(operand),
             notes=tuple(_notes(refusal)),
             path=how_it_got_here(event.calls),
-            help=_sure_help(event, call),
-            fixes=tuple(refusal.fixes()),
+            help=_sure_help(event, call) or next((fix.help for fix in fixes), ""),
+            fixes=fixes,
         )
 
     def _unfit(self, event: Crashed, value: UnfitValue) -> Finding:
@@ -117,6 +118,18 @@ def _headlines(event: Crashed, call: FailedCall, refusal: Refusal) -> Iterator[s
         if operand.site is not None and call.kind != "layer":
             yield f"{first} got {dtype} {name} but takes {refusal.takes}"
         yield f"{first} got {dtype} but takes {refusal.takes}"
+
+
+def _fixes(event: Crashed, call: FailedCall, refusal: Refusal) -> Iterator[Fix]:
+    """Casts; of an operator that writes to its operand, the assignment of what it computes to that name."""
+    code = event.site.code if event.site is not None else ""
+    is_written_to = refusal.into is not None and call.kind == "operation" and refusal.operand is call.first
+    sign, name = subject(call, event.site).strip("`"), refusal.operand.spelled
+    for fix in refusal.fixes():
+        if not is_written_to or code.startswith(f"{name}."):
+            yield from () if is_written_to and call.function.endswith("_") else (fix,)
+        elif code.startswith(f"{name} {sign}= "):
+            yield replace(fix, help=f"{name} = {fix.help} {sign} {code.removeprefix(f'{name} {sign}= ')}")
 
 
 def _notes(refusal: Refusal) -> Iterator[str]:

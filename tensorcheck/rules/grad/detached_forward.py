@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 
-from tensorcheck.events import GradientsArrived, ModuleCalled
+from tensorcheck.events import GradientsArrived, ModuleCalled, returned_with_gradient
 from tensorcheck.findings import Finding, Related, Severity
+from tensorcheck.graph_cuts import Cut, cuts_of
 from tensorcheck.rule import Rule
 from tensorcheck.sites import Site
-from tensorcheck.tensors import NamedTensor
 from tensorcheck.wording import counted, listed, title
 
 _STEPS_TO_BE_SURE = 2
@@ -103,18 +103,25 @@ class DetachedForward(Rule[ModuleCalled | GradientsArrived]):
                 return
 
     def _finding(self, call: ModuleCalled, source: ModuleCalled, lost: Sequence[str]) -> Finding:
-        given = call.inputs[0].meta
-        cut = call.cut.site if call.cut is not None else None
+        given = call.ungraded.meta if call.ungraded is not None else call.inputs[0].meta
+        cut = _place_of(call)
         return self.finding(
             f"{counted(len(lost), 'parameter')} before {title(call.module)} got no gradient: the graph is cut",
-            label=f"`{call.cut.name}` cuts it here" if cut and call.cut else f"{given.notation}, no grad",
+            label=f"`{cut.function}` cuts it here" if cut and cut.function else f"{given.notation}, no grad",
             expected=f"{given.notation} with grad    as `{source.module.path}` returned it",
             got=f"{given.notation} without grad    as `{call.module.path}` got it",
-            site=cut or call.site,
+            site=cut.site if cut is not None else call.site,
             module=call.module.path,
-            related=_used(call, cut),
+            related=_used(call, cut.site if cut is not None else None),
             notes=(f"never learns: {listed(lost)}",),
         )
+
+
+def _place_of(call: ModuleCalled) -> Cut | None:
+    """The operation that was seen to cut the graph; else the place that the source shows."""
+    if call.cut is not None and call.cut.site is not None:
+        return Cut(call.cut.site.code, call.cut.site, function=call.cut.name)
+    return next(cuts_of(call.lineage), None)
 
 
 def _used(call: ModuleCalled, cut: Site | None) -> tuple[Related, ...]:
@@ -124,15 +131,11 @@ def _used(call: ModuleCalled, cut: Site | None) -> tuple[Related, ...]:
 
 
 def _source(call: ModuleCalled, before: Sequence[ModuleCalled]) -> ModuleCalled | None:
-    """The last layer whose output, but for its gradient, is what this one was given."""
-    inputs = [tensor for tensor in call.inputs if tensor.meta.is_floating_point]
-    if not inputs or any(tensor.meta.requires_grad for tensor in inputs):
+    """The last layer whose output, but for its gradient, is what this one was given.
+
+    Of a layer that others of its inputs still give a gradient, the place where this one lost it must be known.
+    """
+    others = any(tensor.meta.requires_grad for tensor in call.inputs)
+    if call.ungraded is None or (others and _place_of(call) is None):
         return None
-    return next((other for other in reversed(before) if _is_same(other.outputs, inputs[0])), None)
-
-
-def _is_same(outputs: Sequence[NamedTensor], given: NamedTensor) -> bool:
-    return any(
-        output.meta.requires_grad and (output.meta.shape, output.meta.dtype) == (given.meta.shape, given.meta.dtype)
-        for output in outputs
-    )
+    return returned_with_gradient(before, call.ungraded)

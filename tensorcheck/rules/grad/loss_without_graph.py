@@ -114,16 +114,16 @@ class LossWithoutGraph(Rule[Crashed]):
 
 
 def _cuts(event: Crashed) -> list[Cut]:
-    """What the trace saw; else what the source shows; else what switched gradients off for all that followed."""
-    loss, models = event.loss, event.trainable_models
-    shown = list(cuts_of(loss.lineage)) if loss is not None else []
-    if event.cut is not None and event.cut.site is not None:
-        at_line = [cut for cut in shown if (cut.site.file, cut.site.line) == (event.cut.site.file, event.cut.site.line)]
-        seen = Cut(at_line[0].name if at_line else event.cut.site.code, event.cut.site, function=event.cut.name)
-        return [cut for cut in at_line if cut.switch is not None] or [seen]
+    """What switched gradients off for all that followed; else what the trace saw; else what the source shows."""
+    models, seen = event.trainable_models, event.cut
     if models is not None and not models.is_grad_enabled and models.switching_off:
         return [Cut("", site, switch=site) for site in models.switching_off]
-    return shown
+    shown = list(cuts_of(event.loss.lineage)) if event.loss is not None else []
+    if seen is None or seen.site is None:
+        return shown
+    at_line = [cut for cut in shown if (cut.site.file, cut.site.line) == (seen.site.file, seen.site.line)]
+    name = at_line[0].name if at_line else seen.site.code
+    return [cut for cut in at_line if cut.switch is not None] or [Cut(name, seen.site, function=seen.name)]
 
 
 def _headline(name: str, cut: Cut) -> str:

@@ -9,9 +9,9 @@ from tensorcheck.contracts import contract_of
 from tensorcheck.events import Crashed, ModuleCalled
 from tensorcheck.findings import Finding, Related, Severity
 from tensorcheck.fixes import ChangeSetting, Fix
-from tensorcheck.misfits import Misfit, is_of_images, is_unflattened, lacks_channels, misfit_of, order_of
+from tensorcheck.misfit_fixes import fixes_of, sure_help
+from tensorcheck.misfits import Misfit, lacks_channels, misfit_of, order_of
 from tensorcheck.modules import ModuleMeta
-from tensorcheck.reshaping import refits
 from tensorcheck.rule import Rule
 from tensorcheck.tensors import TensorMeta
 from tensorcheck.wording import (
@@ -23,7 +23,6 @@ from tensorcheck.wording import (
     made,
     title,
     titled,
-    with_setting,
     written,
 )
 
@@ -104,8 +103,8 @@ class LayerInputFeatures(Rule[Crashed]):
             related=tuple(_places(event, call, layer, misfit)),
             notes=tuple(_notes(event, layer, misfit)),
             path=how_it_got_here(event.calls),
-            help=_sure_help(call, layer, misfit),
-            fixes=tuple(_fixes(call, layer, misfit)),
+            help=sure_help(call, layer, misfit),
+            fixes=tuple(fixes_of(call, layer, misfit)),
         )
 
     def _indivisible(self, event: Crashed, call: FailedCall) -> Iterator[Finding]:
@@ -167,7 +166,10 @@ _UNITS = {
 def _wanted(call: FailedCall, layer: ModuleMeta, misfit: Misfit) -> str:
     """The input as it should be."""
     contract, meta = contract_of(layer), misfit.operand.meta
-    if contract is not None and contract.sizes and misfit.operand is call.first and not misfit.divides:
+    is_first = (
+        contract is not None and bool(contract.sizes) and contract.sizes[0].dim < 0 and misfit.operand is call.first
+    )
+    if contract is not None and is_first and not misfit.divides:
         return contract.expectation(layer, meta.dtype)
     sizes = [str(size) for size in meta.shape]
     sizes[misfit.dim] = f"n * {misfit.wanted}" if misfit.divides else str(misfit.wanted)
@@ -186,8 +188,10 @@ def _as_product(size: int, calls: Sequence[ModuleCalled]) -> str:
 
 
 def _places(event: Crashed, call: FailedCall, layer: ModuleMeta, misfit: Misfit) -> Iterator[Related]:
-    """Where the layer's own number was written, who gave the other one, and how it came here."""
+    """Where the layer was built and its number written, who gave the other one, and how it came here."""
     value = layer.settings.get(misfit.setting)
+    if layer.definition is not None:
+        yield Related(layer.definition, f"{title(layer)} is built for {value} here")
     yield from written(call.made.get(misfit.setting), value)
     given, came = misfit.operand, misfit.came
     maker = next((each for each in reversed(event.calls) if _gave(each, given.meta)), None)
@@ -221,46 +225,6 @@ _WIDTHS = ("embedding_dim", "hidden_size")
 def _giving(maker: ModuleMeta, what: str) -> str:
     both = f": 2 directions of {maker.settings.get('hidden_size')}" if maker.settings.get("bidirectional") else ""
     return f"{titled(maker)} gives {what}{both}"
-
-
-def _sure_help(call: FailedCall, layer: ModuleMeta, misfit: Misfit) -> str:
-    """The layer's own line with the number that fits, where no other dim of the tensor has the number that it has."""
-    is_plain = isinstance(layer.settings.get(misfit.setting), int) and not misfit.divides
-    if not is_plain or misfit.wanted in misfit.operand.meta.shape or is_unflattened(misfit):
-        return ""
-    return with_setting(call, layer, misfit.setting, misfit.came) or ""
-
-
-def _fixes(call: FailedCall, layer: ModuleMeta, misfit: Misfit) -> Iterator[Fix]:
-    """The number that the layer is built with, and the tensor; the tensor first where its dims hold what is wanted."""
-    tensor = list(refits(misfit.operand, lambda shape: _would_fit(layer, misfit, shape))) if not misfit.divides else []
-    settings = list(_settings(call, layer, misfit))
-    yield from (*tensor, *settings) if is_unflattened(misfit) else (*settings, *tensor)
-
-
-def _would_fit(layer: ModuleMeta, misfit: Misfit, shape: tuple[int, ...]) -> bool:
-    """Whether the layer would take such a shape, with the batch where it is now."""
-    contract, given = contract_of(layer), misfit.operand.meta.shape
-    if is_of_images(misfit) or shape[:1] != given[:1] or len(shape) > len(given):
-        return False
-    is_ranked = contract is None or not contract.ranks or len(shape) in contract.ranks
-    dim = contract.sizes[0].dim if contract is not None and contract.sizes else misfit.dim
-    return is_ranked and -len(shape) <= dim < len(shape) and shape[dim] == misfit.wanted
-
-
-def _settings(call: FailedCall, layer: ModuleMeta, misfit: Misfit) -> Iterator[Fix]:
-    """The layer, built for what came."""
-    old = layer.settings.get(misfit.setting)
-    if misfit.divides:
-        values: Sequence[object] = [number for number in range(misfit.wanted, 0, -1) if misfit.came % number == 0]
-        values = values if old == misfit.wanted else ()
-    elif misfit.setting == "output_size":
-        values = ()
-    else:
-        values = [tuple(misfit.operand.meta.shape[-len(old) :]) if isinstance(old, tuple) else misfit.came]
-    for value in values:
-        line = with_setting(call, layer, misfit.setting, value) or f"{misfit.setting}={value}"
-        yield Fix(line, (ChangeSetting(misfit.setting, value),))
 
 
 def _number(call: FailedCall, *names: str) -> Setting | None:

@@ -52,7 +52,7 @@ class LayerInputRank(Rule[Crashed]):
 
     def check(self, event: Crashed) -> Iterator[Finding]:
         """Compare the dims of what came in with those that the layer takes."""
-        misrank = misrank_of(event.call, event.message) if event.call is not None else None
+        misrank = misrank_of(event.call, event.message, event.site) if event.call is not None else None
         if event.call is not None and misrank is not None:
             yield self._found(event, event.call, misrank)
 
