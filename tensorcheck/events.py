@@ -228,6 +228,14 @@ Stage = Literal["loader", "forward", "loss", "backward", "step", "elsewhere"]
 
 
 @dataclass(frozen=True, slots=True)
+class Fault:
+    """Something of tensorcheck's own that raised while it read a crash."""
+
+    part: str
+    traceback: str
+
+
+@dataclass(frozen=True, slots=True)
 class Crashed(Event):
     """An exception left the model, a loss, `backward`, an optimizer or a DataLoader."""
 
@@ -267,6 +275,8 @@ class Crashed(Event):
     """What of the models at hand could be trained, if something was to be differentiated or optimized."""
     odd_state: OddState | None = None
     """What an optimizer keeps in another dtype than its parameter has, if one was stepping."""
+    faults: tuple[Fault, ...] = ()
+    """The parts of it that could not be read."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import tensorcheck
 from tensorcheck.catalogue import all_rules
-from tensorcheck.events import Crashed
+from tensorcheck.events import Crashed, ProbeFailed
 from tensorcheck.experiment.trials import NAME as FIX_TRIALS
 from tensorcheck.experiment.trials import FixTrials, answered
 from tensorcheck.findings import Finding
@@ -36,7 +36,9 @@ def explain(error: BaseException | None = None, *, experiments: bool = True) -> 
         msg = "there is no exception to explain: none is being handled, and none has reached the prompt"
         raise LookupError(msg)
     crash = crash_of(error, "elsewhere", Sites())
-    findings = tuple(Judge(all_rules()).judge(crash))
+    failed = [ProbeFailed(crash.step, read.part, read.traceback) for read in crash.faults]
+    judge = Judge(all_rules())
+    findings = tuple(finding for event in (crash, *failed) for finding in judge.judge(event))
     unknown = () if findings else (Skipped(f"{crash.error}: {crash.message}", "no rule knows this exception"),)
     coverage = Coverage(skipped=unknown)
     if experiments:

@@ -1,4 +1,4 @@
-"""Where a tensor lost its gradient, as far as its lineage shows: a function that has none, or code that switched it off.
+"""Where a tensor lost its gradient, as far as its lineage shows: by a function, or by code that switched it off.
 
 A target has no gradient either, and rightly so. So what is looked for first is a place behind which something is known
 to have had a gradient; then one behind which something was computed that is not known.
@@ -11,9 +11,11 @@ from tensorcheck.lineage import Ancestor, Lineage, Step
 from tensorcheck.sites import Site
 
 CUTTING = frozenset(
-    [*("detach", "detach_", "data", "item", "tolist", "numpy", "tensor", "from_numpy", "array", "asarray")]
-    + [*("argmax", "argmin", "argsort", "multinomial", "bincount", "one_hot", "nonzero", "long", "int", "bool")]
-    + [*("gt", "lt", "gte", "lte", "ge", "le", "eq", "noteq", "ne", "greater", "less", "isclose", "logical_not")]
+    [
+        *("detach", "detach_", "data", "item", "tolist", "numpy", "tensor", "from_numpy", "array", "asarray"),
+        *("argmax", "argmin", "argsort", "multinomial", "bincount", "one_hot", "nonzero", "long", "int", "bool"),
+        *("gt", "lt", "gte", "lte", "ge", "le", "eq", "noteq", "ne", "greater", "less", "isclose", "logical_not"),
+    ]
 )
 """Functions, methods and operators that give a tensor, or a number, without a gradient."""
 _MAKING = frozenset(

@@ -17,7 +17,7 @@ from tensorcheck.experiment.trials import NAME as FIX_TRIALS
 from tensorcheck.experiment.trials import FixTrials, answered
 from tensorcheck.findings import Finding, Findings, Severity
 from tensorcheck.judge import Judge
-from tensorcheck.observe.crashes import crash_of
+from tensorcheck.observe.crashes import RunSoFar, crash_of
 from tensorcheck.observe.drawn import DrawnIndices
 from tensorcheck.observe.frames import Sites
 from tensorcheck.observe.patches import Listener
@@ -205,19 +205,21 @@ class Session:
         if not isinstance(error, Exception) or error is self._asked_for or self._is_explained(error):
             return
         try:
-            crash = crash_of(
-                error,
-                stage,
-                self.sites,
-                subjects=self.subjects,
-                find_cut=self.tracing.cut_before,
-                trace=self.tracing.trace(self.sites) if self.tracing.is_open else None,
-                drawn=self.drawn,
-                recorder=self.tracing.recorder,
-            )
+            crash = crash_of(error, stage, self.sites, self._so_far())
             self._explain(crash, error)
+            for read in crash.faults:
+                self.emit(ProbeFailed(self.step, read.part, read.traceback))
         except Exception as fault:  # noqa: BLE001 - the user's own exception is never replaced
             self.fault("crash explanation", fault)
+
+    def _so_far(self) -> RunSoFar:
+        return RunSoFar(
+            subjects=self.subjects,
+            find_cut=self.tracing.cut_before,
+            trace=self.tracing.trace(self.sites) if self.tracing.is_open else None,
+            drawn=self.drawn,
+            recorder=self.tracing.recorder,
+        )
 
     def _explain(self, crash: Crashed, error: Exception) -> None:
         for finding in self._tried(tuple(self._judged(crash, None).values()), crash, error):

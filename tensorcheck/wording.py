@@ -250,8 +250,8 @@ def made(
     """Where an operand came from, back to the place where it was first guilty: at most three places, the root last.
 
     `what` says what it is guilty of, in the words of a reader: `float64`, `on meta`, `[64, 1]`. A root whose metadata
-    is not known is likely, no more. `ends` knows an ancestor at which the way ends. A mistake in the values may be older than the tensor that holds them: then no
-    function is its maker, and `makers` is empty.
+    is not known is likely, no more. `ends` knows an ancestor at which the way ends. A mistake in the values may be
+    older than the tensor that holds them: then no function is its maker, and `makers` is empty.
 
     >>> from tensorcheck.sites import Site
     >>> meta = TensorMeta((4,), "float64", "cpu")

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from tensorcheck.calls import FailedCall, Operand, OtherValue, Setting
 from tensorcheck.modules import ModuleMeta
 from tensorcheck.observe.describe import leaves
-from tensorcheck.observe.evaluating import Namespace, UnknownValueError, evaluate, namespace_of
+from tensorcheck.observe.evaluating import UNKNOWN, Namespace, known_value, namespace_of
+from tensorcheck.observe.expressions import function_of, parts_of
 from tensorcheck.observe.frames import expression_at, site_of_node, spelled_arguments, tree_of
 from tensorcheck.observe.lineages import Lineages
 from tensorcheck.observe.operands import operand_of
@@ -21,30 +22,6 @@ from tensorcheck.sites import Site
 
 MetaOf = Callable[[nn.Module], ModuleMeta]
 
-_OPERATORS: Mapping[type[ast.operator | ast.cmpop | ast.unaryop], str] = {
-    ast.Add: "add",
-    ast.Sub: "sub",
-    ast.Mult: "mul",
-    ast.Div: "truediv",
-    ast.FloorDiv: "floordiv",
-    ast.Mod: "mod",
-    ast.Pow: "pow",
-    ast.MatMult: "matmul",
-    ast.BitAnd: "and",
-    ast.BitOr: "or",
-    ast.BitXor: "xor",
-    ast.LShift: "lshift",
-    ast.RShift: "rshift",
-    ast.Eq: "eq",
-    ast.NotEq: "ne",
-    ast.Lt: "lt",
-    ast.LtE: "le",
-    ast.Gt: "gt",
-    ast.GtE: "ge",
-    ast.USub: "neg",
-    ast.Invert: "invert",
-    ast.Not: "not",
-}
 _PLAIN = (bool, int, float, str, type(None), torch.device)
 
 
@@ -155,23 +132,23 @@ def _operation(user: StackFrame, lineages: Lineages) -> FailedCall | None:
     if isinstance(node, ast.Tuple | ast.List):
         node, assigned = assigned, None
     names = namespace_of(user.frame)
-    parts = [*_parts(node, names), *([("value", assigned)] if assigned is not None else [])]
+    parts = [*parts_of(node, names), *([("value", assigned)] if assigned is not None else [])]
     if node is None or not parts:
         return None
     is_method = any(name == "self" for name, _ in parts)
     operands, settings, others, unread = [], [], [], []
     for name, part in parts:
-        value = _value(part, names)
+        value = known_value(part, names)
         found = [_read(each, given, user, lineages) for each, given in _tensors_of(part, value, names)]
         place = str(int(name) + is_method) if name.isdigit() else name
         operands += [replace(operand, place=place) for operand in found if isinstance(operand, Operand)]
         unread += [operand for operand in found if isinstance(operand, Site)]
-        if not found and value is not _UNKNOWN and _is_plain(value):
+        if not found and value is not UNKNOWN and _is_plain(value):
             settings.append(_setting(name, value, part, user, lineages))
-        elif value is not _UNKNOWN and is_other_value(value):
+        elif value is not UNKNOWN and is_other_value(value):
             others.append(other_value_of(name, value, part, user, lineages))
     return FailedCall(
-        _function(node, names),
+        function_of(node, names),
         "operation",
         tuple(operands),
         tuple(settings),
@@ -189,7 +166,7 @@ def _owner(user: StackFrame) -> nn.Module | None:
     names = namespace_of(user.frame)
     while isinstance(node, ast.Call | ast.Attribute | ast.Subscript):
         node = node.func if isinstance(node, ast.Call) else node.value
-        value = _value(node, names)
+        value = known_value(node, names)
         if isinstance(value, nn.Module):
             return value if "_parameters" in vars(value) else None
     return None
@@ -215,17 +192,7 @@ def _read(node: ast.expr, tensor: Tensor | None, user: StackFrame, lineages: Lin
 
 def _is_of_python(node: ast.expr, names: Namespace) -> bool:
     """Whether an expression calls what Python itself has, as `float("inf")` does, which gives no tensor."""
-    return isinstance(node, ast.Call) and getattr(_value(node.func, names), "__module__", "") == "builtins"
-
-
-_UNKNOWN = object()
-
-
-def _value(node: ast.expr, names: Namespace) -> object:
-    try:
-        return evaluate(node, names)
-    except UnknownValueError:
-        return _UNKNOWN
+    return isinstance(node, ast.Call) and getattr(known_value(node.func, names), "__module__", "") == "builtins"
 
 
 def _is_plain(value: object) -> bool:
@@ -248,10 +215,10 @@ def _tensors_of(node: ast.expr, value: object, names: Namespace) -> Iterator[tup
     """
     if isinstance(node, ast.List | ast.Tuple):
         for element in node.elts:
-            yield from _tensors_of(element, _value(element, names), names)
+            yield from _tensors_of(element, known_value(element, names), names)
     elif isinstance(value, Tensor):
         yield node, value
-    elif value is not _UNKNOWN:
+    elif value is not UNKNOWN:
         for path, tensor in leaves(value, ast.unparse(node)):
             yield _parsed(path, node), tensor
     elif not isinstance(node, ast.Slice) and not _is_of_python(node, names):
@@ -267,55 +234,3 @@ def _parsed(code: str, at: ast.expr) -> ast.expr:
     for part in ast.walk(expression):
         ast.copy_location(part, at)
     return expression
-
-
-def _parts(node: ast.AST | None, names: Namespace) -> Iterator[tuple[str, ast.expr]]:
-    """What an expression works on, each part by the name of the parameter or its position."""
-    match node:
-        case ast.Call():
-            if isinstance(node.func, ast.Attribute) and not _is_namespace(node.func.value, names):
-                yield "self", node.func.value
-            yield from ((str(index), argument) for index, argument in enumerate(node.args))
-            yield from ((word.arg, word.value) for word in node.keywords if word.arg)
-        case ast.BinOp():
-            yield from (("0", node.left), ("1", node.right))
-        case ast.AugAssign():
-            yield from (("0", node.target), ("1", node.value))
-        case ast.Compare():
-            yield from ((str(index), part) for index, part in enumerate([node.left, *node.comparators]))
-        case ast.UnaryOp():
-            yield "0", node.operand
-        case ast.Subscript():
-            yield from (("self", node.value), ("index", node.slice))
-        case ast.BoolOp():
-            yield from ((str(index), part) for index, part in enumerate(node.values))
-        case ast.Attribute():
-            yield "self", node.value
-        case ast.Name():
-            yield "0", node
-
-
-def _is_namespace(node: ast.expr, names: Namespace) -> bool:
-    """Whether a name stands for a Python module or a class, so that what is called is a function of it."""
-    value = _value(node, names)
-    return isinstance(value, type(ast) | type)
-
-
-def _function(node: ast.AST, names: Namespace) -> str:
-    match node:
-        case ast.Call():
-            value = _value(node.func, names)
-            written = node.func.attr if isinstance(node.func, ast.Attribute) else ast.unparse(node.func)
-            return str(getattr(value, "__name__", written))
-        case ast.BinOp() | ast.AugAssign():
-            return _OPERATORS[type(node.op)]
-        case ast.UnaryOp():
-            return _OPERATORS.get(type(node.op), "pos")
-        case ast.Compare():
-            return _OPERATORS.get(type(node.ops[0]), "in")
-        case ast.Subscript():
-            return "getitem" if isinstance(node.ctx, ast.Load) else "setitem"
-        case ast.Attribute():
-            return node.attr
-        case _:
-            return ""

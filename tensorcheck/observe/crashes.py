@@ -1,16 +1,19 @@
 """An exception's traceback, read: which call failed, in which module, with which tensors, on which line of the user."""
 
 import ast
+import traceback
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import TypeVar, cast
 
 from torch import Tensor, nn
 
 from tensorcheck.calls import FailedCall, Operand
-from tensorcheck.events import Crashed, Stage
+from tensorcheck.differentiation import Differentiation
+from tensorcheck.events import Crashed, Fault, Stage
 from tensorcheck.modules import ModuleMeta
 from tensorcheck.observe.calls import failed_call
-from tensorcheck.observe.describe import module_meta
+from tensorcheck.observe.describe import is_a, module_meta
 from tensorcheck.observe.differentiations import differentiation_of
 from tensorcheck.observe.drawn import DrawnIndices
 from tensorcheck.observe.frames import Owner, Sites, expression_at
@@ -21,61 +24,94 @@ from tensorcheck.observe.operations import Recorder
 from tensorcheck.observe.optimizer_states import odd_state_of
 from tensorcheck.observe.restorings import restoring_of
 from tensorcheck.observe.sources import definition_site
-from tensorcheck.observe.stack import StackFrame, stack_of
+from tensorcheck.observe.stack import StackFrame, standing
 from tensorcheck.observe.subject import Subject
 from tensorcheck.observe.trainables import trainable_of
 from tensorcheck.trace import Operation, Trace
 
 FindCut = Callable[[Sequence[object], Sites], Operation | None]
+T = TypeVar("T")
 
 
-def crash_of(  # noqa: PLR0913 - what a session knows of the run, each by its name
-    error: BaseException,
-    stage: Stage,
-    sites: Sites,
-    *,
-    subjects: Sequence[Subject] = (),
-    find_cut: FindCut = lambda _inputs, _sites: None,
-    trace: Trace | None = None,
-    drawn: DrawnIndices | None = None,
-    recorder: Recorder | None = None,
-) -> Crashed:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSoFar:
+    """What a session knows of the run that crashed; where nothing was watched, nothing."""
+
+    subjects: Sequence[Subject] = ()
+    find_cut: FindCut = lambda _inputs, _sites: None
+    """Says where a tensor lost its gradient, if that was traced."""
+    trace: Trace | None = None
+    drawn: DrawnIndices | None = None
+    recorder: Recorder | None = None
+
+
+def crash_of(error: BaseException, stage: Stage, sites: Sites, run: RunSoFar = RunSoFar()) -> Crashed:
     """Everything about a crash that its stack still shows, and what the trace knows, if it was traced."""
-    frames = stack_of(error.__traceback__)
-    last = max((index for index, frame in enumerate(frames) if frame.owner is Owner.USER), default=-1)
-    user = frames[last] if last >= 0 else None
-    below = frames[last + 1 :] if last >= 0 else frames
-    subject = _subject(frames, subjects)
-    lineages = Lineages(frames, trace)
-    loss = _loss(frames, user, lineages) if user else None
-    watched = [model for subject in subjects if (model := subject.model()) is not None]
-    return Crashed(
-        step=subject.step if subject else 0,
-        stage=stage,
-        error=type(error).__name__,
-        message=str(error),
-        call=_call(user, below, subject, lineages) if user else None,
-        functions=tuple(frame.frame.f_code.co_name for frame in below),
-        loss=loss,
-        trace=trace,
-        cut=find_cut([_loss_tensor(frames)], sites),
-        modules=tuple(_modules(frames, subject, lineages)),
-        calls=tuple(subject.calls) if subject else (),
-        trainable=subject.trainable() if subject else 0,
-        parameters=sum(1 for _ in subject.parameters()) if subject else 0,
-        output_required_grad=subject.output_required_grad if subject else None,
-        site=sites.at(user.frame.f_code, user.instruction) if user else None,
-        loading=loading_of(error, frames, drawn),
-        restoring=restoring_of(error, frames, lineages),
-        differentiation=differentiation_of(frames, loss, recorder, sites),
-        odd_state=odd_state_of(frames),
-        trainable_models=trainable_of(frames, watched, loss.lineage if loss is not None else None),
-    )
+    with standing(error.__traceback__) as frames:
+        return _Reader(error, frames, sites, run).crash(stage)
+
+
+class _Reader:
+    """Reads one stack, part by part: what is odd in one of them does not hide the others."""
+
+    def __init__(self, error: BaseException, frames: Sequence[StackFrame], sites: Sites, run: RunSoFar) -> None:
+        last = max((index for index, frame in enumerate(frames) if frame.owner is Owner.USER), default=-1)
+        self._error = error
+        self._frames = frames
+        self._user = frames[last] if last >= 0 else None
+        self._below = frames[last + 1 :] if last >= 0 else frames
+        self._sites = sites
+        self._run = run
+        self._faults: list[Fault] = []
+        self._subject = self._read("the model", lambda: _subject(frames, run.subjects), None)
+        self._lineages = Lineages(frames, run.trace, self._faults.append)
+
+    def crash(self, stage: Stage) -> Crashed:
+        """The whole."""
+        frames, user, run, subject, lineages = self._frames, self._user, self._run, self._subject, self._lineages
+        loss = self._read("the loss", lambda: _loss(frames, user, lineages), None)
+        lineage = loss.lineage if loss is not None else None
+        watched = [model for each in run.subjects if (model := each.model()) is not None]
+        crash = Crashed(
+            step=subject.step if subject else 0,
+            stage=stage,
+            error=type(self._error).__name__,
+            message=self._read("the message", lambda: str(self._error), ""),
+            call=self._read("the failed call", lambda: _call(user, self._below, subject, lineages), None),
+            functions=tuple(frame.frame.f_code.co_name for frame in self._below),
+            loss=loss,
+            trace=run.trace,
+            cut=self._read("the cut", lambda: run.find_cut([_loss_tensor(frames)], self._sites), None),
+            modules=self._read("the modules", lambda: tuple(_modules(frames, subject, lineages)), ()),
+            calls=tuple(subject.calls) if subject and run.trace is not None else (),
+            trainable=subject.trainable() if subject else 0,
+            parameters=sum(1 for _ in subject.parameters()) if subject else 0,
+            output_required_grad=subject.output_required_grad if subject else None,
+            site=self._sites.at(user.frame.f_code, user.instruction) if user else None,
+            loading=self._read("the samples", lambda: loading_of(self._error, frames, run.drawn), None),
+            restoring=self._read("the state", lambda: restoring_of(self._error, frames, lineages), None),
+            differentiation=self._read("the graph", lambda: self._differentiation(loss), None),
+            odd_state=self._read("the optimizer", lambda: odd_state_of(frames), None),
+            trainable_models=self._read("the parameters", lambda: trainable_of(frames, watched, lineage), None),
+        )
+        return replace(crash, faults=tuple(self._faults))
+
+    def _differentiation(self, loss: Operand | None) -> Differentiation | None:
+        return differentiation_of(self._frames, loss, self._run.recorder, self._sites)
+
+    def _read(self, part: str, read: Callable[[], T], otherwise: T) -> T:
+        try:
+            return read()
+        except Exception:  # noqa: BLE001 - the explanation goes on without this part, and says so
+            self._faults.append(Fault(f"reading {part} of a crash", traceback.format_exc()))
+            return otherwise
 
 
 def _call(
-    user: StackFrame, below: Sequence[StackFrame], subject: Subject | None, lineages: Lineages
+    user: StackFrame | None, below: Sequence[StackFrame], subject: Subject | None, lineages: Lineages
 ) -> FailedCall | None:
+    if user is None:
+        return None
     call = failed_call(user, below, lambda module: _meta(module, subject, lineages), lineages)
     model = subject.model() if subject is not None else None
     if call is None or call.module is None or model is None:
@@ -91,7 +127,17 @@ def _subject(frames: Sequence[StackFrame], subjects: Sequence[Subject]) -> Subje
             return subject
     if subjects:
         return subjects[0]
-    return Subject(running[0]) if running else None
+    return Subject(_whole(frames, running[0])) if running else None
+
+
+def _whole(frames: Sequence[StackFrame], running: nn.Module) -> nn.Module:
+    """The module that a method of the user's belongs to which called a part of it: `self.features(probe)`."""
+    for frame in frames:
+        code = frame.frame.f_code
+        owner = frame.local(code.co_varnames[0]) if frame.owner is Owner.USER and code.co_argcount else None
+        if is_a(owner, nn.Module) and any(part is running for part in cast("nn.Module", owner).modules()):
+            return cast("nn.Module", owner)
+    return running
 
 
 def _modules(frames: Sequence[StackFrame], subject: Subject | None, lineages: Lineages) -> Iterator[ModuleMeta]:
@@ -111,11 +157,16 @@ def _meta(module: nn.Module, subject: Subject | None, lineages: Lineages) -> Mod
     return module_meta(module, path, definition_site(model, path, lineages.scope))
 
 
-def _loss(frames: Sequence[StackFrame], user: StackFrame, lineages: Lineages) -> Operand | None:
+def _loss(frames: Sequence[StackFrame], user: StackFrame | None, lineages: Lineages) -> Operand | None:
     """What `Tensor.backward` was called on, as the user wrote it."""
     tensor = _loss_tensor(frames)
-    node = expression_at(user.frame.f_code, user.instruction)
-    if not isinstance(tensor, Tensor) or not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+    node = expression_at(user.frame.f_code, user.instruction) if user is not None else None
+    if (
+        user is None
+        or not isinstance(tensor, Tensor)
+        or not isinstance(node, ast.Call)
+        or not isinstance(node.func, ast.Attribute)
+    ):
         return None
     return operand_of(ast.unparse(node.func.value), tensor, node.func.value, user, lineages)
 

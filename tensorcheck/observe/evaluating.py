@@ -25,6 +25,10 @@ _VIEWS = frozenset({"transpose", "permute", "t", "unsqueeze", "squeeze", "expand
 """Methods of tensors that make no copy."""
 
 
+UNKNOWN = object()
+"""What is worth something that cannot be told."""
+
+
 class UnknownValueError(Exception):
     """The expression's value cannot be told without running something."""
 
@@ -42,6 +46,14 @@ def evaluate(node: ast.expr, names: Namespace) -> object:
         raise
     except Exception as error:
         raise UnknownValueError from error
+
+
+def known_value(node: ast.expr, names: Namespace) -> object:
+    """The value of an expression, or `UNKNOWN`."""
+    try:
+        return evaluate(node, names)
+    except UnknownValueError:
+        return UNKNOWN
 
 
 def _evaluate(node: ast.expr, names: Namespace) -> object:  # noqa: C901, PLR0911 - one return for each kind of node

@@ -1,8 +1,8 @@
 """Where tensors and numbers came from: steps back through the source from the frames of a crash, joined."""
 
 import ast
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+import traceback
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from linecache import getlines
 
@@ -10,13 +10,15 @@ import numpy as np
 from torch import Tensor, nn
 
 from tensorcheck.calls import Operand
+from tensorcheck.events import Fault
 from tensorcheck.lineage import Ancestor, Lineage, Step
 from tensorcheck.observe.describe import tensor_meta
+from tensorcheck.observe.evaluating import UNKNOWN
 from tensorcheck.observe.frames import Owner, expression_at, site_of_node
 from tensorcheck.observe.grad_modes import device_set, switched_off
 from tensorcheck.observe.origins import Origin, of_sample, origins
 from tensorcheck.observe.rehearsing import rehearsed
-from tensorcheck.observe.scopes import UNKNOWN, Path, Place, Scope, called_name, scopes_of, value_of
+from tensorcheck.observe.scopes import Path, Place, Scope, called_name, scopes_of, value_of
 from tensorcheck.observe.sources import arguments_of, constructions, definition_place
 from tensorcheck.observe.stack import StackFrame, standing
 from tensorcheck.sites import Site
@@ -33,7 +35,13 @@ _NAMING = (Step.ASSIGNED, Step.ARGUMENT, Step.ATTRIBUTE)
 class Lineages:
     """Finds the lineage of expressions in the frames of one stack."""
 
-    def __init__(self, frames: Sequence[StackFrame], trace: Trace | None = None) -> None:
+    def __init__(
+        self,
+        frames: Sequence[StackFrame],
+        trace: Trace | None = None,
+        fault: Callable[[Fault], object] = lambda _: None,
+    ) -> None:
+        self._fault = fault
         self._scopes = scopes_of(frames)
         self._traced = _metas_by_place(trace) if trace is not None else {}
 
@@ -42,7 +50,7 @@ class Lineages:
         if node is None or not self._scopes:
             return Lineage()
         origin = Origin(Step.SPELLED, ast.unparse(node), Place(node, self._scopes[-1]))
-        return _Graph(self._traced).lineage(origin, meta)
+        return _Graph(self._traced, self._fault).lineage(origin, meta)
 
     @property
     def scope(self) -> Scope | None:
@@ -82,13 +90,15 @@ class Lineages:
         return {name: self._of_argument(node, place.scope) for name, node in named.items()}
 
     def _of_argument(self, node: ast.expr, scope: Scope) -> Lineage:
-        return _Graph(self._traced).lineage(Origin(Step.SPELLED, ast.unparse(node), Place(node, scope)), None)
+        return _Graph(self._traced, self._fault).lineage(
+            Origin(Step.SPELLED, ast.unparse(node), Place(node, scope)), None
+        )
 
     def of_sample(self, dataset: object, path: Path) -> Lineage:
         """Where a dataset's source makes its samples, or the element of them that `path` leads to."""
         place = Place(ast.Constant(None), self._scopes[-1]) if self._scopes else None
         found = list(of_sample(place, dataset, path)) if place is not None else []
-        return _Graph(self._traced).lineage(found[0], None) if len(found) == 1 else Lineage()
+        return _Graph(self._traced, self._fault).lineage(found[0], None) if len(found) == 1 else Lineage()
 
     def through(self, operand: Operand, node: ast.expr) -> Operand:
         """An operand that began as this expression, and went through modules that the user did not write."""
@@ -135,16 +145,19 @@ def _span(site: Site) -> _Span:
 class _Graph:
     """One lineage in the making."""
 
-    def __init__(self, traced: dict[_Span, TensorMeta]) -> None:
+    def __init__(self, traced: dict[_Span, TensorMeta], fault: Callable[[Fault], object]) -> None:
         self._traced = traced
+        self._fault = fault
         self._ancestors: list[Ancestor] = []
         self._known: dict[tuple[int, str, object], int] = {}
         self._open: set[int] = set()
 
     def lineage(self, origin: Origin, meta: TensorMeta | None) -> Lineage:
         """The whole of it, from its first member on; as much as was found where the source holds a surprise."""
-        with suppress(Exception):
+        try:
             self._add(origin, 0)
+        except Exception:  # noqa: BLE001 - what was found so far is of use
+            self._fault(Fault("a tensor's lineage", traceback.format_exc()))
         if not self._ancestors:
             return Lineage()
         first = self._ancestors[0]

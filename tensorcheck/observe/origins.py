@@ -14,10 +14,10 @@ from torch.utils.data import DataLoader, TensorDataset
 from tensorcheck.lineage import Step
 from tensorcheck.observe.attributes import definitions
 from tensorcheck.observe.datasets import Samples, innermost, loaded_by, sample_function
+from tensorcheck.observe.evaluating import UNKNOWN
 from tensorcheck.observe.frames import Owner, owner_of
 from tensorcheck.observe.scopes import (
     END,
-    UNKNOWN,
     Binding,
     Path,
     Place,
@@ -143,7 +143,7 @@ def _elements(place: Place, value: object) -> Iterator[Origin]:
         yield from _of_passed_on(node, scope, path)
 
 
-def _of_passed_on(node: ast.Call, scope: Scope, path: Path) -> Iterator[Origin]:
+def _of_passed_on(node: ast.Call, scope: Scope, path: Path) -> Iterator[Origin]:  # noqa: C901 - one case a function
     """Elements of what `enumerate`, `zip`, `next` and the like give, and of loaders and datasets made on the spot."""
     name = called_name(node)
     called = value_of(node.func, scope)

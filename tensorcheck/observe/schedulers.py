@@ -44,7 +44,8 @@ class SchedulerProbe(Probe):
         """A scheduler stepped."""
         self._depth -= 1
         scheduler = args[0]
-        if self._scaled.has_stepped or self._depth or getattr(scheduler, "_is_initial", False) or not self.sink.hears_this_thread():
+        is_own = self._depth > 0 or getattr(scheduler, "_is_initial", False)
+        if is_own or self._scaled.has_stepped or not self.sink.hears_this_thread():
             return
         optimizer = getattr(scheduler, "optimizer", None)
         for subject in self._optimizers.follow(optimizer).subjects if isinstance(optimizer, Optimizer) else ():

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from types import CodeType, FunctionType
 
-from tensorcheck.observe.evaluating import Namespace, UnknownValueError, evaluate, namespace_of
+from tensorcheck.observe.evaluating import UNKNOWN, Namespace, UnknownValueError, evaluate, namespace_of
 from tensorcheck.observe.frames import Owner, expression_at, owner_of, position_of, tree_of
 from tensorcheck.observe.stack import StackFrame
 
@@ -21,8 +21,6 @@ Path = tuple[Selector, ...]
 Position = tuple[int, int]
 END: Position = (10**9, 0)
 """Below everything."""
-UNKNOWN = object()
-"""What is worth something that cannot be told."""
 
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.GeneratorExp, ast.DictComp)
