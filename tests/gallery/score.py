@@ -52,7 +52,7 @@ def score(exhibit: Exhibit, buggy: Run, fixed: Run | None) -> Score:
 
 
 def _is_it(finding: dict[str, Any], exhibit: Exhibit) -> bool:
-    return finding["rule"] == exhibit.rule and finding["severity"] == exhibit.severity
+    return (finding["rule"], finding["severity"]) == (exhibit.rule, exhibit.severity)
 
 
 def _is_at_root(finding: dict[str, Any], exhibit: Exhibit) -> bool:

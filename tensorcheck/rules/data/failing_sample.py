@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterator, Mapping
 
 from tensorcheck.events import Crashed
 from tensorcheck.findings import Finding, Related, Severity
+from tensorcheck.knowledge.loading_words import circumstances, made_at, places, way_back
 from tensorcheck.lineage import Step
 from tensorcheck.loading import Failure, Loading, Part, Sample
-from tensorcheck.loading_words import circumstances, made_at, places, way_back
 from tensorcheck.rule import Rule
 from tensorcheck.wording import counted, first_that_fits, label_for, short
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from tensorcheck.calls import FailedCall
 from tensorcheck.events import Crashed
 from tensorcheck.findings import Finding, Severity
+from tensorcheck.knowledge.loading_words import made_at, places
 from tensorcheck.loading import Loading
-from tensorcheck.loading_words import made_at, places
 from tensorcheck.rule import Rule
 from tensorcheck.wording import short
 

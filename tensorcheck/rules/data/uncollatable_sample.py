@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping
 
 from tensorcheck.events import Crashed
 from tensorcheck.findings import Finding, Severity
+from tensorcheck.knowledge.loading_words import circumstances, field_site, field_title, made_at, places
 from tensorcheck.loading import Fault, Loading, Unfit
-from tensorcheck.loading_words import circumstances, field_site, field_title, made_at, places
 from tensorcheck.rule import Rule
 from tensorcheck.sites import Site
 from tensorcheck.wording import counted, first_that_fits, label_for

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from tensorcheck.events import Crashed
 from tensorcheck.findings import Finding, Related, Severity
+from tensorcheck.knowledge.loading_words import made_at, places
 from tensorcheck.loading import Loading
-from tensorcheck.loading_words import made_at, places
 from tensorcheck.rule import Rule
 from tensorcheck.wording import counted, first_that_fits, short
 

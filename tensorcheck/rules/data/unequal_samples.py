@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 from tensorcheck.events import Crashed
 from tensorcheck.findings import Finding, Related, Severity
+from tensorcheck.knowledge.loading_words import circumstances, field_site, field_title, made_at, places
 from tensorcheck.loading import Fault, Loading, Sample, Value
-from tensorcheck.loading_words import circumstances, field_site, field_title, made_at, places
 from tensorcheck.rule import Rule
 from tensorcheck.tensors import TensorMeta
 from tensorcheck.wording import first_that_fits, label_for

@@ -6,8 +6,8 @@ from tensorcheck.calls import Operand
 from tensorcheck.contracts import contract_of
 from tensorcheck.events import Crashed, ModuleCalled
 from tensorcheck.findings import Finding, Severity
+from tensorcheck.knowledge.placement import IS_ABOUT_DEVICES, are_apart, movings
 from tensorcheck.modules import ModuleMeta
-from tensorcheck.placement import IS_ABOUT_DEVICES, are_apart, movings
 from tensorcheck.rule import Rule
 from tensorcheck.tensors import TensorMeta
 from tensorcheck.wording import (

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from tensorcheck.calls import FailedCall, Operand
 from tensorcheck.events import Crashed
 from tensorcheck.findings import Finding, Severity
-from tensorcheck.placement import IS_ABOUT_DEVICES, are_apart, movings
+from tensorcheck.knowledge.placement import IS_ABOUT_DEVICES, are_apart, movings
 from tensorcheck.rule import Rule
 from tensorcheck.tensors import TensorMeta
 from tensorcheck.wording import device_was_set, first_that_fits, how_it_got_here, label_for, made

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from tensorcheck.calls import FailedCall, Operand
 from tensorcheck.events import Crashed
 from tensorcheck.findings import Finding, Severity
+from tensorcheck.knowledge.placement import IS_ABOUT_DEVICES, guilty_pair
 from tensorcheck.modules import ModuleMeta
-from tensorcheck.placement import IS_ABOUT_DEVICES, guilty_pair
 from tensorcheck.rule import Rule
 from tensorcheck.sites import Site
 from tensorcheck.tensors import TensorMeta

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 
 from tensorcheck.calls import FailedCall, Operand, Setting
 from tensorcheck.contracts import contract_of
-from tensorcheck.dtypes import castings, dtype_places, named_in
 from tensorcheck.events import Crashed
 from tensorcheck.findings import Finding, Severity
 from tensorcheck.fixes import ChangeSetting, Fix
-from tensorcheck.index_operands import Role, has_byte_indices, index_operands
+from tensorcheck.knowledge.dtypes import castings, dtype_places, named_in
+from tensorcheck.knowledge.index_operands import Role, has_byte_indices, index_operands
 from tensorcheck.rule import Rule
 from tensorcheck.wording import (
     expectation,

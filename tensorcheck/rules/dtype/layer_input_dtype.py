@@ -5,10 +5,10 @@ from collections.abc import Iterator, Sequence
 
 from tensorcheck.calls import FailedCall, Operand
 from tensorcheck.contracts import contract_of
-from tensorcheck.dtypes import castings, dtype_places
 from tensorcheck.events import BatchLoaded, Crashed
 from tensorcheck.findings import Finding, Related, Severity
-from tensorcheck.index_operands import value_operands
+from tensorcheck.knowledge.dtypes import castings, dtype_places
+from tensorcheck.knowledge.index_operands import value_operands
 from tensorcheck.lineage import Step
 from tensorcheck.modules import ModuleMeta
 from tensorcheck.rule import Rule

@@ -4,12 +4,12 @@ import re
 from collections.abc import Iterator
 
 from tensorcheck.calls import FailedCall, Operand
-from tensorcheck.dtypes import castings, dtype_places, named_in
 from tensorcheck.events import Crashed
 from tensorcheck.findings import Finding, Related, Severity
 from tensorcheck.fixes import ChangeOperand, Fix
-from tensorcheck.loss_dtypes import WrongDtype, wrong_dtype_of
-from tensorcheck.reshaping import enclosed
+from tensorcheck.knowledge.dtypes import castings, dtype_places, named_in
+from tensorcheck.knowledge.loss_dtypes import WrongDtype, wrong_dtype_of
+from tensorcheck.knowledge.reshaping import enclosed
 from tensorcheck.rule import Rule
 from tensorcheck.tensors import TensorMeta
 from tensorcheck.wording import first_that_fits, how_it_got_here, label_for, short

@@ -6,8 +6,8 @@ from tensorcheck.calls import FailedCall
 from tensorcheck.contracts import contract_of
 from tensorcheck.events import Crashed
 from tensorcheck.findings import Finding, Related, Severity
+from tensorcheck.knowledge.non_tensors import NonTensor, non_tensor_of
 from tensorcheck.lineage import Ancestor, Lineage, Step
-from tensorcheck.non_tensors import NonTensor, non_tensor_of
 from tensorcheck.rule import Rule
 from tensorcheck.wording import expectation, how_it_got_here, label_for, short, subject, weight_of
 

@@ -4,11 +4,11 @@ import re
 from collections.abc import Iterator
 
 from tensorcheck.calls import FailedCall, Operand
-from tensorcheck.dtypes import castings, dtype_places, named_in
 from tensorcheck.events import Crashed
 from tensorcheck.findings import Finding, Severity
 from tensorcheck.fixes import Fix
-from tensorcheck.index_operands import index_operands, value_operands
+from tensorcheck.knowledge.dtypes import castings, dtype_places, named_in
+from tensorcheck.knowledge.index_operands import index_operands, value_operands
 from tensorcheck.optimizing import OddState
 from tensorcheck.rule import Rule
 from tensorcheck.tensors import NamedTensor, TensorMeta

@@ -4,14 +4,14 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from tensorcheck.calls import FailedCall
-from tensorcheck.dtypes import dtype_places
 from tensorcheck.events import Crashed
 from tensorcheck.findings import Finding, Severity
 from tensorcheck.fixes import Fix
+from tensorcheck.knowledge.dtypes import dtype_places
+from tensorcheck.knowledge.unfit_values import UnfitValue, unfit_value_of
+from tensorcheck.knowledge.unsupported import Refusal, refusal_of
 from tensorcheck.rule import Rule
 from tensorcheck.tensors import TensorMeta
-from tensorcheck.unfit_values import UnfitValue, unfit_value_of
-from tensorcheck.unsupported import Refusal, refusal_of
 from tensorcheck.wording import expectation, first_that_fits, how_it_got_here, label_for, short, subject, within
 
 

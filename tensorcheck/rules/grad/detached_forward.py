@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from tensorcheck.events import GradientsArrived, ModuleCalled, returned_with_gradient
 from tensorcheck.findings import Finding, Related, Severity
-from tensorcheck.graph_cuts import Cut, cuts_of
+from tensorcheck.knowledge.graph_cuts import Cut, cuts_of
 from tensorcheck.rule import Rule
 from tensorcheck.sites import Site
 from tensorcheck.wording import counted, listed, title

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from tensorcheck.events import Crashed, OptimizerSeen, ParametersFrozen
 from tensorcheck.findings import Finding, Related, Severity
-from tensorcheck.missing_gradients import all_frozen, is_without_parameters
+from tensorcheck.knowledge.missing_gradients import all_frozen, is_without_parameters
 from tensorcheck.rule import Rule
 from tensorcheck.sites import Site
 from tensorcheck.wording import counted, listed

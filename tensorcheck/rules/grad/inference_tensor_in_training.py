@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from tensorcheck.calls import Operand
 from tensorcheck.events import Crashed
 from tensorcheck.findings import Finding, Related, Severity
+from tensorcheck.knowledge.missing_gradients import is_of_inference, is_without_graph
 from tensorcheck.lineage import Ancestor, Step
-from tensorcheck.missing_gradients import is_of_inference, is_without_graph
 from tensorcheck.rule import Rule
 from tensorcheck.sites import Site
 from tensorcheck.wording import each_line_once, first_that_fits, label_for, short, title

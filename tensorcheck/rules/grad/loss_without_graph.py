@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from tensorcheck.calls import Operand
 from tensorcheck.events import Crashed
 from tensorcheck.findings import Finding, Related, Severity
-from tensorcheck.graph_cuts import Cut, cuts_of
+from tensorcheck.knowledge.graph_cuts import Cut, cuts_of
+from tensorcheck.knowledge.missing_gradients import all_frozen, is_of_inference, is_without_graph
 from tensorcheck.lineage import Lineage
-from tensorcheck.missing_gradients import all_frozen, is_of_inference, is_without_graph
 from tensorcheck.rule import Rule
 from tensorcheck.sites import Site
 from tensorcheck.wording import counted, first_that_fits, label_for, short

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from tensorcheck.calls import Operand
 from tensorcheck.events import Crashed
 from tensorcheck.findings import Finding, Related, Severity
-from tensorcheck.missing_gradients import all_frozen, is_without_parameters
+from tensorcheck.knowledge.missing_gradients import all_frozen, is_without_parameters
 from tensorcheck.rule import Rule
 from tensorcheck.wording import counted, each_line_once, first_that_fits, label_for, listed, short
 

@@ -7,7 +7,7 @@ from tensorcheck.calls import Operand
 from tensorcheck.differentiation import Overwritten, Write
 from tensorcheck.events import Crashed
 from tensorcheck.findings import Finding, Related, Severity
-from tensorcheck.graph_cuts import cuts_of
+from tensorcheck.knowledge.graph_cuts import cuts_of
 from tensorcheck.rule import Rule
 from tensorcheck.wording import each_line_once, first_that_fits, label_for, short
 

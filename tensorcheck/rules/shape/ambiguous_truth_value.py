@@ -8,7 +8,7 @@ from tensorcheck.calls import FailedCall, Operand
 from tensorcheck.events import Crashed
 from tensorcheck.findings import Finding, Severity
 from tensorcheck.fixes import ChangeOperand, Fix
-from tensorcheck.reshaping import enclosed
+from tensorcheck.knowledge.reshaping import enclosed
 from tensorcheck.rule import Rule
 from tensorcheck.tensors import TensorMeta
 from tensorcheck.wording import counted, first_that_fits, label_for, made, short

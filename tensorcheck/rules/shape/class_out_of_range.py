@@ -4,9 +4,9 @@ import re
 from collections.abc import Iterator
 
 from tensorcheck.calls import FailedCall, Operand
-from tensorcheck.class_limits import Labels, label_fixes, label_note, labels_of
 from tensorcheck.events import Crashed
 from tensorcheck.findings import Finding, Related, Severity
+from tensorcheck.knowledge.class_limits import Labels, label_fixes, label_note, labels_of
 from tensorcheck.rule import Rule
 from tensorcheck.tensors import TensorMeta
 from tensorcheck.wording import first_that_fits, how_it_got_here, label_for, made, short, written

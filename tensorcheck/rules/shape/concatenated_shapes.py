@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 from tensorcheck.events import Crashed
 from tensorcheck.findings import Finding, Related, Severity
-from tensorcheck.joinings import Joining, joining_of
-from tensorcheck.packings import packing_of
-from tensorcheck.reshaping import came
+from tensorcheck.knowledge.joinings import Joining, joining_of
+from tensorcheck.knowledge.packings import packing_of
+from tensorcheck.knowledge.reshaping import came
 from tensorcheck.rule import Rule
 from tensorcheck.wording import how_it_got_here, label_for, made
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from tensorcheck.calls import FailedCall, Operand
 from tensorcheck.events import Crashed
 from tensorcheck.findings import Finding, Severity
-from tensorcheck.index_limits import Excess, excess_of
+from tensorcheck.knowledge.index_limits import Excess, excess_of
 from tensorcheck.rule import Rule
 from tensorcheck.tensors import TensorMeta
 from tensorcheck.wording import how_it_got_here, label_for, made, settled, written

@@ -9,8 +9,8 @@ from tensorcheck.contracts import contract_of
 from tensorcheck.events import Crashed, ModuleCalled
 from tensorcheck.findings import Finding, Related, Severity
 from tensorcheck.fixes import ChangeSetting, Fix
-from tensorcheck.misfit_fixes import fixes_of, sure_help
-from tensorcheck.misfits import Misfit, lacks_channels, misfit_of, order_of
+from tensorcheck.knowledge.misfit_fixes import fixes_of, sure_help
+from tensorcheck.knowledge.misfits import Misfit, lacks_channels, misfit_of, order_of
 from tensorcheck.modules import ModuleMeta
 from tensorcheck.rule import Rule
 from tensorcheck.tensors import TensorMeta

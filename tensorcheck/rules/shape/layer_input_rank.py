@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from tensorcheck.calls import FailedCall
 from tensorcheck.events import Crashed
 from tensorcheck.findings import Finding, Severity
-from tensorcheck.ranks import Misrank, misrank_of
-from tensorcheck.reshaping import came
+from tensorcheck.knowledge.ranks import Misrank, misrank_of
+from tensorcheck.knowledge.reshaping import came
 from tensorcheck.rule import Rule
 from tensorcheck.wording import first_that_fits, how_it_got_here, label_for
 

@@ -3,10 +3,10 @@
 import ast
 from collections.abc import Iterator
 
-from tensorcheck.broadcasts import Meeting, chance_meetings
 from tensorcheck.contracts import target_form
 from tensorcheck.events import LossComputed, StepTraced
 from tensorcheck.findings import Finding, Related, Severity
+from tensorcheck.knowledge.broadcasts import Meeting, chance_meetings
 from tensorcheck.rule import Rule
 from tensorcheck.wording import first_that_fits, made
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from tensorcheck.events import Crashed
 from tensorcheck.findings import Finding, Severity
-from tensorcheck.loss_operands import Misfit, misfits
+from tensorcheck.knowledge.loss_operands import Misfit, misfits
 from tensorcheck.rule import Rule
 from tensorcheck.tensors import TensorMeta
 from tensorcheck.wording import first_that_fits, how_it_got_here, label_for, made

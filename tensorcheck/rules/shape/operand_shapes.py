@@ -2,15 +2,15 @@
 
 from collections.abc import Iterator
 
-from tensorcheck.clashes import Clash, clash_of
-from tensorcheck.companions import misfit_inputs_of
-from tensorcheck.equations import equation_clash_of
 from tensorcheck.events import Crashed
 from tensorcheck.findings import Finding, Related, Severity
-from tensorcheck.index_operands import has_byte_indices
-from tensorcheck.misfits import misfit_of
-from tensorcheck.ranks import misrank_of
-from tensorcheck.reshaping import came
+from tensorcheck.knowledge.clashes import Clash, clash_of
+from tensorcheck.knowledge.companions import misfit_inputs_of
+from tensorcheck.knowledge.equations import equation_clash_of
+from tensorcheck.knowledge.index_operands import has_byte_indices
+from tensorcheck.knowledge.misfits import misfit_of
+from tensorcheck.knowledge.ranks import misrank_of
+from tensorcheck.knowledge.reshaping import came
 from tensorcheck.rule import Rule
 from tensorcheck.wording import how_it_got_here, label_for
 

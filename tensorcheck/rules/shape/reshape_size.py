@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from tensorcheck.calls import FailedCall
 from tensorcheck.events import Crashed
 from tensorcheck.findings import Finding, Related, Severity
-from tensorcheck.reshapes import Refusal, refusal_of
-from tensorcheck.reshaping import came
+from tensorcheck.knowledge.reshapes import Refusal, refusal_of
+from tensorcheck.knowledge.reshaping import came
 from tensorcheck.rule import Rule
 from tensorcheck.wording import how_it_got_here, label_for, made, titled
 

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from tensorcheck.calls import FailedCall
 from tensorcheck.events import Crashed
 from tensorcheck.findings import Finding, Related, Severity
+from tensorcheck.knowledge.windows import Overrun, overrun_of
 from tensorcheck.rule import Rule
 from tensorcheck.tensors import TensorMeta
-from tensorcheck.windows import Overrun, overrun_of
 from tensorcheck.wording import first_that_fits, how_it_got_here, label_for, made, settled, title, titled
 
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 from tensorcheck.calls import FailedCall, Operand
 from tensorcheck.fixes import ChangeOperand, Fix
-from tensorcheck.parts import Part, parts_of
-from tensorcheck.reshaping import Shape, enclosed, refits
-from tensorcheck.sayings import SAYINGS, Saying
+from tensorcheck.knowledge.parts import Part, parts_of
+from tensorcheck.knowledge.reshaping import Shape, enclosed, refits
+from tensorcheck.knowledge.sayings import SAYINGS, Saying
 from tensorcheck.sites import Site
 from tensorcheck.wording import first_that_fits, short
 

@@ -4,10 +4,10 @@ import math
 from collections.abc import Iterator
 
 from tensorcheck.calls import FailedCall, Operand
-from tensorcheck.clashes import Clash
 from tensorcheck.fixes import Fix
+from tensorcheck.knowledge.clashes import Clash
+from tensorcheck.knowledge.reshaping import Shape, refits, reshapings
 from tensorcheck.modules import ModuleMeta
-from tensorcheck.reshaping import Shape, refits, reshapings
 from tensorcheck.wording import first_that_fits, title, titled
 
 _SEQUENCES = ("RNN", "LSTM", "GRU")

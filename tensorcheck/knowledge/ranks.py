@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from tensorcheck.calls import FailedCall, Operand, Setting
 from tensorcheck.contracts import LayerContract, contract_of
 from tensorcheck.fixes import ChangeOperand, ChangeSetting, Fix
-from tensorcheck.misfits import lacks_channels, misfit_of, order_of
+from tensorcheck.knowledge.misfits import lacks_channels, misfit_of, order_of
+from tensorcheck.knowledge.reshaping import Shape, enclosed, refits, reordered
+from tensorcheck.knowledge.respelling import with_argument
 from tensorcheck.modules import ModuleMeta
-from tensorcheck.reshaping import Shape, enclosed, refits, reordered
-from tensorcheck.respelling import with_argument
 from tensorcheck.sites import Site
 from tensorcheck.wording import counted, expectation, title, titled, with_setting
 

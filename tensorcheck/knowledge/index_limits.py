@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tensorcheck.calls import FailedCall, Operand, Setting
 from tensorcheck.fixes import ChangeOperand, ChangeSetting, Fix
-from tensorcheck.reshaping import enclosed
+from tensorcheck.knowledge.reshaping import enclosed
 from tensorcheck.wording import expectation, first_that_fits, short, title, with_setting
 
 _TABLES = ("Embedding", "EmbeddingBag")

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from tensorcheck.calls import Operand
 from tensorcheck.fixes import ChangeOperand, Fix
-from tensorcheck.reshaping import enclosed
+from tensorcheck.knowledge.reshaping import enclosed
 from tensorcheck.wording import moved
 
 IS_ABOUT_DEVICES = re.compile(r"device|meta tensor|cuda|weight type|backend|a 1D CPU int64 tensor", re.IGNORECASE)

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tensorcheck.calls import FailedCall, Operand, Setting
-from tensorcheck.dtypes import castings, named_in
 from tensorcheck.fixes import ChangeSetting, Fix
-from tensorcheck.index_operands import index_operands, value_operands
-from tensorcheck.loss_dtypes import wrong_dtype_of
+from tensorcheck.knowledge.dtypes import castings, named_in
+from tensorcheck.knowledge.index_operands import index_operands, value_operands
+from tensorcheck.knowledge.loss_dtypes import wrong_dtype_of
 from tensorcheck.tensors import TensorMeta
 from tensorcheck.wording import weight_of
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from tensorcheck.calls import Operand
 from tensorcheck.findings import Related
 from tensorcheck.fixes import ChangeOperand, Fix
-from tensorcheck.reshaping import enclosed
+from tensorcheck.knowledge.reshaping import enclosed
 from tensorcheck.wording import MAKERS, made
 
 _NAMES: Mapping[str, str] = {

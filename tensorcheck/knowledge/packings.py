@@ -4,8 +4,8 @@ import re
 
 from tensorcheck.calls import FailedCall, Setting
 from tensorcheck.fixes import ChangeSetting, Fix
-from tensorcheck.joinings import Joining
-from tensorcheck.respelling import with_argument
+from tensorcheck.knowledge.joinings import Joining
+from tensorcheck.knowledge.respelling import with_argument
 from tensorcheck.sites import Site
 from tensorcheck.wording import short
 

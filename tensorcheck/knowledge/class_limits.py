@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tensorcheck.calls import FailedCall, Operand
 from tensorcheck.fixes import ChangeOperand, ChangeSetting, Fix
-from tensorcheck.reshaping import enclosed
+from tensorcheck.knowledge.reshaping import enclosed
 
 _SUPPORT = re.compile(r"IntegerInterval\(lower_bound=(-?\d+), upper_bound=(-?\d+)\)")
 _TARGET = re.compile(r"Target (-?\d+) is out of bounds")

@@ -4,10 +4,10 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from tensorcheck.calls import FailedCall
-from tensorcheck.clashes import Clash
 from tensorcheck.fixes import Fix
-from tensorcheck.parts import Part, parts_of
-from tensorcheck.reshaping import Shape, refits
+from tensorcheck.knowledge.clashes import Clash
+from tensorcheck.knowledge.parts import Part, parts_of
+from tensorcheck.knowledge.reshaping import Shape, refits
 from tensorcheck.wording import counted, first_that_fits, short
 
 _ROOM = 22

@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 from tensorcheck.calls import FailedCall, Operand
 from tensorcheck.contracts import contract_of
 from tensorcheck.fixes import ChangeOperand, ChangeSetting, Fix
-from tensorcheck.misfits import Misfit, is_of_images, is_unflattened
+from tensorcheck.knowledge.misfits import Misfit, is_of_images, is_unflattened
+from tensorcheck.knowledge.reshaping import enclosed, refits
 from tensorcheck.modules import ModuleMeta
-from tensorcheck.reshaping import enclosed, refits
 from tensorcheck.wording import replaced_number, title, with_setting, written
 
 

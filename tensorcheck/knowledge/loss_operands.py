@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from tensorcheck.calls import FailedCall, Operand
 from tensorcheck.contracts import target_form
 from tensorcheck.fixes import ChangeOperand, Fix
-from tensorcheck.reshaping import enclosed, reshapings
+from tensorcheck.knowledge.reshaping import enclosed, reshapings
 
 Shape = tuple[int, ...]
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from tensorcheck.calls import FailedCall, Operand, Setting
 from tensorcheck.fixes import ChangeOperand, ChangeSetting, Fix
-from tensorcheck.reshaping import Shape, enclosed
-from tensorcheck.respelling import with_argument
+from tensorcheck.knowledge.reshaping import Shape, enclosed
+from tensorcheck.knowledge.respelling import with_argument
 from tensorcheck.sites import Site
 from tensorcheck.wording import counted, first_that_fits, short, titled
 
