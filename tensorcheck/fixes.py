@@ -23,6 +23,19 @@ class ChangeOperand:
 
 
 @dataclass(frozen=True, slots=True)
+class ChangeSource:
+    """The same, but where the operand comes from: before the model is given it, where a model is.
+
+    >>> ChangeSource("input", "float")
+    ChangeSource(operand='input', method='float', arguments=())
+    """
+
+    operand: str
+    method: str
+    arguments: tuple[object, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class ChangeSetting:
     """The failing layer is built with another number, or the failing operation gets another plain argument.
 
@@ -34,7 +47,7 @@ class ChangeSetting:
     value: object
 
 
-Edit = ChangeOperand | ChangeSetting
+Edit = ChangeOperand | ChangeSource | ChangeSetting
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from tensorcheck.calls import FailedCall
 from tensorcheck.experiment.copies import Copier, Place
 from tensorcheck.experiment.copying_evaluation import CopyingEvaluation
 from tensorcheck.experiment.editing import in_place, positions
-from tensorcheck.experiment.edits import Arguments, named, operand_edits, with_operands, with_settings
+from tensorcheck.experiment.edits import Arguments, at_the_call, named, operand_edits, with_operands, with_settings
 from tensorcheck.experiment.scene import NoSceneError, Scene, made_on
 from tensorcheck.fixes import Edit
 from tensorcheck.observe.calls import assigned_to
@@ -37,6 +37,7 @@ class LossScene(Scene):
 
     def play(self, copier: Copier, edits: Sequence[Edit], place: Place) -> str:
         """The call."""
+        edits = at_the_call(edits)
         arguments: Arguments = (), copier.inputs(self._values)
         args, kwargs = with_operands(with_settings(arguments, edits, ()), edits, named(arguments, ()), ())
         with made_on(place):
@@ -58,6 +59,7 @@ class OperationScene(Scene):
 
     def play(self, copier: Copier, edits: Sequence[Edit], place: Place) -> str:
         """The call; a `NoSceneError` where it is the user's own function that would be called."""
+        edits = at_the_call(edits)
         with made_on(place):
             try:
                 function, arguments, names = self._taken_apart(CopyingEvaluation(self._names, copier))

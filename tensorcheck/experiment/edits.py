@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import _disable_current_modes
 
-from tensorcheck.fixes import ChangeOperand, ChangeSetting, Edit
+from tensorcheck.fixes import ChangeOperand, ChangeSetting, ChangeSource, Edit
 from tensorcheck.observe.describe import leaves
 
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
@@ -69,12 +69,32 @@ def operand_edits(edits: Sequence[Edit]) -> list[ChangeOperand]:
     return [edit for edit in edits if isinstance(edit, ChangeOperand)]
 
 
+def source_edits(edits: Sequence[Edit]) -> list[ChangeSource]:
+    """Those of where operands come from."""
+    return [edit for edit in edits if isinstance(edit, ChangeSource)]
+
+
+def at_the_call(edits: Sequence[Edit]) -> list[Edit]:
+    """The same edits for a call that is given its operands just as they come: there the source is the operand."""
+    return [
+        ChangeOperand(edit.operand, edit.method, edit.arguments) if isinstance(edit, ChangeSource) else edit
+        for edit in edits
+    ]
+
+
+def changed_at(arguments: Arguments, path: str, edit: ChangeSource) -> Arguments:
+    """The arguments with what a way leads to changed."""
+    old = next(tensor for way, tensor in leaves(list(arguments), "given") if way == path)
+    places = {id(old): _changed(old, edit)}
+    return tuple(_replaced(list(arguments[0]), places)), _replaced(arguments[1], places)
+
+
 def setting_edits(edits: Sequence[Edit]) -> list[ChangeSetting]:
     """Those of settings."""
     return [edit for edit in edits if isinstance(edit, ChangeSetting)]
 
 
-def _changed(value: object, edit: ChangeOperand) -> object:
+def _changed(value: object, edit: ChangeOperand | ChangeSource) -> object:
     return getattr(value, edit.method)(*map(_resolved, edit.arguments))
 
 

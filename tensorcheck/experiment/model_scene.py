@@ -14,13 +14,16 @@ from tensorcheck.experiment.editing import Editing, position
 from tensorcheck.experiment.edits import (
     Arguments,
     CannotEditError,
+    changed_at,
     operand_edits,
     put_in_place,
     rebuilt,
     setting_edits,
+    source_edits,
 )
 from tensorcheck.experiment.scene import NoSceneError, Scene, Where, made_on
 from tensorcheck.fixes import Edit
+from tensorcheck.observe.describe import leaves, tensor_meta
 from tensorcheck.observe.evaluating import UnknownValueError
 from tensorcheck.observe.frames import Owner, frames_of
 from tensorcheck.observe.stack import StackFrame
@@ -52,7 +55,10 @@ class ModelScene(Scene):
         """The whole forward, and the loss where the user's next lines have one."""
         model = copier.model(self.model) if self.model is not None else nn.Identity()
         args, kwargs = copier.inputs(self._given)
+        for edit in source_edits(edits):
+            args, kwargs = changed_at((args, kwargs), self._way_to(edit.operand), edit)
         editing = Editing(self._call, edits, self._position, self._user)
+        editing.was_applied = bool(source_edits(edits))
         if self._call.kind == "layer" and edits:
             model = self._edit_layer(model, editing)
         self._copy = model
@@ -61,6 +67,18 @@ class ModelScene(Scene):
         if edits and not editing.was_applied:
             raise CannotEditError
         return self._finish(output, copier, place)
+
+    def _way_to(self, operand: str) -> str:
+        """Where the model's inputs hold an operand: the only one that looks just like it."""
+        wanted = self._call.operand(operand)
+        ways = [
+            way
+            for way, tensor in leaves(list(self._given), "given")
+            if wanted is not None and tensor_meta(tensor) == wanted.meta
+        ]
+        if len(ways) != 1:
+            raise CannotEditError(operand)
+        return ways[0]
 
     def where_of(self, error: BaseException) -> Where:
         """From the copied model on."""

@@ -5,8 +5,9 @@ from collections.abc import Iterator, Mapping
 
 from tensorcheck.calls import Operand
 from tensorcheck.findings import Related
-from tensorcheck.fixes import ChangeOperand, Fix
+from tensorcheck.fixes import ChangeOperand, ChangeSource, Fix
 from tensorcheck.knowledge.reshaping import enclosed
+from tensorcheck.lineage import Ancestor, Step
 from tensorcheck.wording import MAKERS, made
 
 _NAMES: Mapping[str, str] = {
@@ -78,6 +79,10 @@ def castings(operand: Operand, dtype: str) -> Iterator[Fix]:
     """
     if operand.site is None or operand.meta.dtype == dtype:
         return
+    source = _source(operand)
+    if source is not None and source.site is not None and dtype in _CASTS:
+        cast, place = _CASTS[dtype], f"{source.site.function}, {source.site.file}:{source.site.line}"
+        yield Fix(f"{enclosed(source.name)}.{cast}()    in {place}", (ChangeSource(operand.name, cast),))
     code = enclosed(operand.spelled)
     if operand.meta.dtype.startswith("complex"):
         yield Fix(f"{code}.abs()", (ChangeOperand(operand.name, "abs"),))
@@ -85,6 +90,19 @@ def castings(operand: Operand, dtype: str) -> Iterator[Fix]:
         yield Fix(f"{code}.{_CASTS[dtype]}()", (ChangeOperand(operand.name, _CASTS[dtype]),))
     else:
         yield Fix(f"{code}.to(torch.{dtype})", (ChangeOperand(operand.name, "to", (f"torch.{dtype}",)),))
+
+
+def _source(operand: Operand) -> Ancestor | None:
+    """What the dataset or the collate function hands out as this operand, if nothing is done to it on its way."""
+    is_loaded = False
+    for ancestor in operand.lineage.way_back(lambda meta: meta.dtype == operand.meta.dtype):
+        is_loaded |= ancestor.step is Step.LOADED
+        if ancestor.step is Step.COLLATED or (ancestor.step is Step.SAMPLE and ancestor.name.startswith("torch.")):
+            return ancestor
+        is_call = ancestor.site is not None and ancestor.site.code.endswith(")")
+        if is_call and not is_loaded and ancestor.step is not Step.ARGUMENT:
+            return None
+    return None
 
 
 def dtype_places(operand: Operand) -> tuple[Related, ...]:

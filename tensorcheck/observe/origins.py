@@ -287,8 +287,19 @@ def _appended(name: str, binding: Binding, scope: Scope, path: Path) -> Iterator
 
 
 def _bound(name: str, binding: Binding, scope: Scope, path: Path) -> Origin:
-    is_loaded = binding.is_loop and loaded_by(value_of(binding.value, scope)) is not None
+    is_loaded = binding.is_loop and _is_loader(binding.value, scope)
     return Origin(Step.LOADED if is_loaded else Step.ASSIGNED, name, Place(binding.value, scope, binding.path + path))
+
+
+def _is_loader(node: ast.expr, scope: Scope) -> bool:
+    """Whether a loop is over a DataLoader, by its name or made on the spot, counted or shown with a bar."""
+    if loaded_by(value_of(node, scope)) is not None:
+        return True
+    if not isinstance(node, ast.Call):
+        return False
+    called = value_of(node.func, scope)
+    is_class = isinstance(called, type) and issubclass(called, DataLoader)
+    return is_class or (called_name(node) in _PASSING_ON and any(_is_loader(each, scope) for each in node.args))
 
 
 def _of_attribute(node: ast.Attribute, scope: Scope, path: Path) -> Iterator[Origin]:
