@@ -114,8 +114,11 @@ class Lineage:
         return (ancestor for ancestor in self.ancestors if ancestor.step is Step.LAYER)
 
     def sizes(self) -> Iterator[Ancestor]:
-        """The numbers that its sizes were made of, and where they came from."""
-        return (ancestor for ancestor in self.ancestors if ancestor.step is Step.SIZED)
+        """The numbers that its sizes were made of; of those with a name, the statements that gave it to them."""
+        for ancestor in self.ancestors:
+            if ancestor.step is Step.SIZED:
+                named = [self.ancestors[parent] for parent in ancestor.parents]
+                yield from [each for each in named if each.step is Step.ASSIGNED] or [ancestor]
 
     def _guilty_parent(self, place: int, guilty: Guilty) -> int | None:
         parents = [each for each in self.ancestors[place].parents if self.ancestors[each].step not in _BESIDE]

@@ -1,6 +1,7 @@
 """Optimizers: what they hold, when they step and when gradients are zeroed."""
 
 import gc
+import weakref
 from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Any, ClassVar
@@ -129,12 +130,20 @@ class ModuleZeroGradProbe(Probe):
 
     emits: ClassVar[frozenset[type[Event]]] = frozenset({ZeroedElsewhere})
 
+    def __init__(self, sink: Sink) -> None:
+        super().__init__(sink)
+        self._compared: weakref.WeakSet[nn.Module] = weakref.WeakSet()
+        """The modules whose parameters were compared with those of the models: that takes longer than a step may."""
+
     def attach(self, handles: ExitStack) -> None:
         """Patch the method that all modules share."""
         handles.enter_context(PATCHES.patch_attribute(nn.Module, "zero_grad", self))
 
     def before(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:  # noqa: ARG002
         """Gradients are about to be zeroed."""
+        if args[0] in self._compared:
+            return
+        self._compared.add(args[0])
         held = {id(tensor) for tensor in args[0].parameters()}
         for subject in self.sink.subjects:
             if not any(id(tensor) in held for _, tensor in subject.parameters()):

@@ -1,11 +1,12 @@
 """TCK211."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from tensorcheck.calls import FailedCall
 from tensorcheck.events import Crashed
 from tensorcheck.findings import Finding, Related, Severity
 from tensorcheck.knowledge.windows import Overrun, overrun_of
+from tensorcheck.lineage import Lineage, Step
 from tensorcheck.rule import Rule
 from tensorcheck.tensors import TensorMeta
 from tensorcheck.wording import first_that_fits, how_it_got_here, label_for, made, settled, title, titled
@@ -67,6 +68,16 @@ class WindowLargerThanInput(Rule[Crashed]):
         )
 
 
+def _sizes(lineage: Lineage, small: Sequence[int]) -> Iterator[Related]:
+    """Where the sizes of its maker came from: those that are small, else those that may have been."""
+    sizes = [size for size in lineage.sizes() if size.site is not None]
+    known = [size for size in sizes if size.value in small]
+    for size in known or [size for size in sizes if size.value is None and size.step is Step.ASSIGNED][:1]:
+        if size.site is not None:
+            said = f"is {size.value} here" if known else "gives it its size"
+            yield Related(size.site, f"`{size.name}` {said}")
+
+
 def _places(call: FailedCall, overrun: Overrun) -> Iterator[Related]:
     """Where the input got so small, and where the window was written."""
     given = call.first
@@ -77,8 +88,6 @@ def _places(call: FailedCall, overrun: Overrun) -> Iterator[Related]:
             return meta.shape[-len(small) :] == small
 
         yield from made(given, is_small, " x ".join(map(str, small)))
-        for size in given.lineage.sizes():
-            if size.value in small and size.site is not None:
-                yield Related(size.site, f"`{size.name}` is {size.value} here")
+        yield from _sizes(given.lineage, small)
     if overrun.setting and call.module is not None:
         yield from settled(call, call.module, overrun.setting)
