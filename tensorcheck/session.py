@@ -24,9 +24,12 @@ from tensorcheck.observe.patches import Listener
 from tensorcheck.observe.probe import Probe
 from tensorcheck.observe.probes import all_probes
 from tensorcheck.observe.subject import Subject
-from tensorcheck.observe.tracing import TRACED_STEPS, Tracing
+from tensorcheck.observe.tracing import Tracing
 from tensorcheck.record import Coverage, Skipped
 from tensorcheck.render.text import finding_text
+
+_EXPLAINED_BY = "__tensorcheck_explained_by__"
+"""The attribute of an exception that holds the ids of the sessions that explained it; the first adds its notes."""
 
 OnFinding = Callable[[Finding], object]
 
@@ -120,7 +123,7 @@ class Session:
         return Coverage(
             models=len(self.subjects),
             steps=self.step,
-            traced=max((min(subject.traced, TRACED_STEPS) for subject in self.subjects), default=0),
+            traced=max((subject.traced for subject in self.subjects), default=0),
             experiments=tuple(self._experiments_made),
             skipped=(*self._skipped, *self._unseen()),
         )
@@ -179,6 +182,8 @@ class Session:
             self._known[signature] = tuple(found)
         for finding in found.values():
             if self._findings.add(finding, step=event.step):
+                if not isinstance(event, ProbeFailed):
+                    self.tracing.rearm_next_step()
                 self._announce(finding)
         return bool(found)
 
@@ -216,15 +221,19 @@ class Session:
         return RunSoFar(
             subjects=self.subjects,
             find_cut=self.tracing.cut_before,
-            trace=self.tracing.trace(self.sites) if self.tracing.is_open else None,
+            trace=self.tracing.trace_under_way(self.sites),
             drawn=self.drawn,
             recorder=self.tracing.recorder,
         )
 
     def _explain(self, crash: Crashed, error: Exception) -> None:
+        by = vars(error).setdefault(_EXPLAINED_BY, set())
+        is_told = bool(by)
+        by.add(id(self))
         for finding in self._tried(tuple(self._judged(crash, None).values()), crash, error):
             self._unhandled.append(finding)
-            error.add_note(f"\n{finding_text(finding)}")
+            if not is_told:
+                error.add_note(f"\n{finding_text(finding)}")
 
     def _tried(self, findings: Sequence[Finding], crash: Crashed, error: Exception) -> Sequence[Finding]:
         """The findings, with the help that passed on a copy."""
@@ -244,8 +253,7 @@ class Session:
         return [answered(finding, answers) for finding in findings]
 
     def _is_explained(self, error: Exception) -> bool:
-        notes = {f"\n{finding_text(finding)}" for finding in self._unhandled}
-        return any(note in notes for note in getattr(error, "__notes__", ()))
+        return id(self) in vars(error).get(_EXPLAINED_BY, ())
 
     def _forget_handled(self) -> None:
         for finding in self._unhandled:

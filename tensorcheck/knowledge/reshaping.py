@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from tensorcheck.calls import Operand
 from tensorcheck.findings import Related
 from tensorcheck.fixes import ChangeOperand, Fix
-from tensorcheck.lineage import Guilty
+from tensorcheck.lineage import Ancestor, Guilty, Lineage
 from tensorcheck.wording import made
 
 Shape = tuple[int, ...]
@@ -67,6 +67,53 @@ def kept(shape: Shape) -> Guilty:
     return lambda meta: meta.shape in batches | samples
 
 
+_KEEPING = frozenset(
+    [
+        "Flatten",
+        "Identity",
+        "Dropout",
+        "Dropout1d",
+        "Dropout2d",
+        "Dropout3d",
+        "AlphaDropout",
+        "ReLU",
+        "LeakyReLU",
+        "ReLU6",
+        "PReLU",
+        "ELU",
+        "SELU",
+        "CELU",
+        "GELU",
+        "SiLU",
+        "Mish",
+        "Sigmoid",
+        "Tanh",
+        "Softmax",
+        "LogSoftmax",
+        "Softplus",
+        "Hardtanh",
+        "BatchNorm1d",
+        "BatchNorm2d",
+        "BatchNorm3d",
+        "LayerNorm",
+        "GroupNorm",
+    ]
+)
+"""Layers that give as many features as they are given, or all that there are."""
+
+
+def sizing_layer(lineage: Lineage) -> Ancestor | None:
+    """The last layer on the way to a value that had a say in its size.
+
+    >>> from tensorcheck.lineage import Step
+    >>> way = (Ancestor(Step.LAYER, "flat", None, function="Flatten"), Ancestor(Step.LAYER, "fc", None, function="Linear"))
+    >>> layer = sizing_layer(Lineage(way))
+    >>> layer.name if layer is not None else ""
+    'fc'
+    """
+    return next((layer for layer in lineage.layers() if layer.function not in _KEEPING), None)
+
+
 def came(operand: Operand) -> Iterator[Related]:
     """Where an operand got its dims, and where the last layer was built that it went through.
 
@@ -76,7 +123,7 @@ def came(operand: Operand) -> Iterator[Related]:
     """
     shape = operand.meta.shape
     yield from made(operand, kept(shape), str(list(shape)))
-    layer = next(operand.lineage.layers(), None)
+    layer = sizing_layer(operand.lineage)
     if layer is not None and layer.site is not None:
         yield Related(layer.site, f"`{layer.name}`, which it went through, is built here")
 

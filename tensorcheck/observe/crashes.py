@@ -83,7 +83,7 @@ class _Reader:
             trace=run.trace,
             cut=self._read("the cut", lambda: run.find_cut([_loss_tensor(frames)], self._sites), None),
             modules=self._read("the modules", lambda: tuple(_modules(frames, subject, lineages)), ()),
-            calls=tuple(subject.calls) if subject and run.trace is not None else (),
+            calls=tuple(subject.calls) if subject and subject.is_call_traced else (),
             trainable=subject.trainable() if subject else 0,
             parameters=sum(1 for _ in subject.parameters()) if subject else 0,
             output_required_grad=subject.output_required_grad if subject else None,
@@ -152,7 +152,7 @@ def _modules(frames: Sequence[StackFrame], subject: Subject | None, lineages: Li
 def _meta(module: nn.Module, subject: Subject | None, lineages: Lineages) -> ModuleMeta:
     path = subject.path_of(module) if subject else None
     model = subject.model() if subject else None
-    if not path or model is None:
+    if path is None or model is None:
         return module_meta(module, "")
     return module_meta(module, path, definition_site(model, path, lineages.scope))
 

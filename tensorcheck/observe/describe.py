@@ -39,11 +39,13 @@ def _shape(tensor: Tensor) -> tuple[int, ...]:
         return (-1,)
     if tensor.is_nested and tensor.layout is torch.strided:
         return (tensor.size(0), *(-1 for _ in range(tensor.dim() - 1)))
-    return tuple(int(size) if isinstance(size, int) else -1 for size in tensor.shape)
+    return tuple([size if type(size) is int else -1 for size in tensor.shape])
 
 
 def named_tensors(value: object, name: str) -> tuple[NamedTensor, ...]:
     """The tensors in a nested structure, each by the expression that reaches it from `name`."""
+    if type(value) is Tensor:  # nearly always; each call of a module in a traced step asks this twice
+        return (NamedTensor(name, tensor_meta(value)),)
     return tuple(NamedTensor(path, tensor_meta(tensor)) for path, tensor in leaves(value, name))
 
 
@@ -113,18 +115,29 @@ def _named(tensors: Mapping[str, Tensor | None]) -> tuple[NamedTensor, ...]:
 def _is_setting(name: str, value: object) -> bool:
     if name.startswith("_"):
         return False
+    if type(value) in _SETTINGS:
+        return True
     parts: tuple[object, ...] = cast("tuple[object, ...]", value) if is_a(value, tuple) else (value,)
-    return all(is_a(part, bool, int, float, str, type(None)) for part in parts)
+    return all(is_a(part, *_SETTINGS) for part in parts)
+
+
+_SETTINGS = (bool, int, float, str, type(None))
 
 
 def named_arguments(
     function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]
 ) -> tuple[NamedTensor, ...]:
     """The tensors that a method is called with, by the names of its parameters; `args` without its `self`."""
-    code = getattr(inspect.unwrap(function), "__code__", None)
-    names = code.co_varnames[1 : code.co_argcount] if code is not None else ()
+    names = _parameters_of(function)
     positional = {
         names[index] if index < len(names) else f"args[{index - len(names)}]": value for index, value in enumerate(args)
     }
     values = {**positional, **kwargs}
     return tuple(tensor for name, value in values.items() for tensor in named_tensors(value, name))
+
+
+def _parameters_of(function: Callable[..., Any]) -> tuple[str, ...]:
+    """The names of a method's parameters that take arguments by position, without its `self`."""
+    whole = inspect.unwrap(function) if hasattr(function, "__wrapped__") else function
+    code = getattr(whole, "__code__", None)
+    return code.co_varnames[1 : code.co_argcount] if code is not None else ()

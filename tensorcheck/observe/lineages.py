@@ -79,7 +79,7 @@ class Lineages:
 
     def of_settings(self, model: nn.Module, path: str) -> dict[str, Lineage]:
         """Where each argument that a layer was built with was written, by the setting's name."""
-        place = definition_place(model, path, self.scope) if path else None
+        place = definition_place(model, path, self.scope)
         layer = model.get_submodule(path)
         candidates = constructions(place, type(layer)) if place is not None else ()
         found = [self._of_arguments(candidate, type(layer)) for candidate in candidates]

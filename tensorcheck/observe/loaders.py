@@ -39,11 +39,15 @@ class LoaderProbe(Probe):
         dataset = args[0]._dataset  # noqa: SLF001 - the iterator knows its loader by the dataset alone
         if not self.sink.hears_this_thread() or not self.sink.wants_dataset(dataset):
             return
-        if self.sink.tracing.is_open:
-            self.sink.tracing.batch_loaded(result)
+        tracing = self.sink.tracing
+        if tracing.is_open:
+            tracing.batch_loaded(result)
         with torch._C.DisableTorchFunction():  # noqa: SLF001 - a user's mode must not see us read a dtype
             key = ("batch", id(dataset), signature(result))
-            if not self.sink.is_known(key):
+            is_known = self.sink.is_known(key)
+            if not tracing.is_open and (tracing.is_due or not is_known):
+                tracing.batch_loaded(result)
+            if not is_known:
                 fields = named_tensors(result, "batch")
                 event = BatchLoaded(self.sink.step, fields, _iterator_meta(args[0]), self.sink.sites.here())
                 self.sink.emit(event, signature=key)

@@ -55,6 +55,10 @@ class ModelProbe(Probe):
         super().__init__(sink)
         self._subject = subject
         self._depth = 0
+        self._met: set[Hashable] = set()
+        """The signatures and switches of mode that the model was called with or after."""
+        self._given: tuple[bool, Hashable, Hashable] = (True, (), ())
+        """The signature of the call that is under way."""
         self._clean: dict[Hashable, bool] = {}
         """The signatures in which nothing was found, and whether the output required a gradient."""
         self._modules = ModuleCalls(sink, subject)
@@ -67,9 +71,7 @@ class ModelProbe(Probe):
             self.attach_calls(type(model), handles)
         for owner in (torch, nn.Module):
             handles.enter_context(PATCHES.patch_attribute(owner, "compile", _Compilations(self, handles)))
-        tracing = self.sink.tracing
-        if tracing.is_open:
-            tracing.handles.enter_context(PATCHES.patch_attribute(nn.Module, "__call__", self._modules))
+        self.sink.tracing.while_open(self._hear_modules)
         handles.callback(self._modules.stop)
         dynamo = sys.modules.get("torch._dynamo")
         if dynamo is not None:
@@ -79,17 +81,41 @@ class ModelProbe(Probe):
         """Hear the model by the calls of this class, its own or that of what `torch.compile` made of it."""
         handles.enter_context(PATCHES.patch_attribute(cls, "__call__", self))
 
-    def before(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:  # noqa: ARG002
+    def _hear_modules(self, handles: ExitStack) -> None:
+        handles.enter_context(PATCHES.patch_attribute(nn.Module, "__call__", self._modules))
+
+    def before(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """The model is about to be called, or another instance of its class."""
         if self._is_ours(args[0]):
             self._depth += 1
-            if self.sink.tracing.is_open and self._depth == 1:
-                self._traced(args[0])
+            if self._depth == 1:
+                self._called(args[0], args[1:], kwargs)
+
+    def _called(self, model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        training, tracing = model.training, self.sink.tracing
+        with torch._C.DisableTorchFunction():  # noqa: SLF001 - a user's mode must not see us read a dtype
+            self._given = given = (training, signature(args), signature(kwargs) if kwargs else ())
+        if given not in self._met or self._subject.last_mode is not training:
+            self._met_anew(given)
+        if tracing.is_due:
+            tracing.settle(self._subject.step)
+        if tracing.is_open:
+            self._traced(model)
+
+    def _met_anew(self, given: tuple[bool, Hashable, Hashable]) -> None:
+        """Trace the call, if it is the first of this signature, or the first after this switch."""
+        training, *inputs = given
+        switch = (self._subject.last_mode, training)
+        news = {given, tuple(inputs), *([switch] if None not in switch else [])} - self._met
+        self._met |= news
+        if switch in news or tuple(inputs) in news:
+            self.sink.tracing.rearm(self._subject.step)
 
     def _traced(self, model: nn.Module) -> None:
         if model is self._subject.model() and self._modules.wants_this_call():
             self._modules.start(model)
         else:
+            self._subject.is_call_traced = False
             self.sink.tracing.wait_for_step()
 
     def raised(self, args: tuple[Any, ...], kwargs: dict[str, Any], error: BaseException) -> None:
@@ -116,13 +142,13 @@ class ModelProbe(Probe):
 
     def _leave(self) -> bool:
         self._depth -= 1
-        if self._depth == 0 and self.sink.tracing.is_open:
+        if self._depth == 0:
             self._modules.stop()
         return self._depth == 0
 
     def _finished(self, model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], result: object) -> None:
         subject, training, grad = self._subject, model.training, torch.is_grad_enabled()
-        look = (training, grad, signature(args), signature(kwargs) if kwargs else (), signature(result))
+        look = (grad, self._given, signature(result))
         if subject.last_mode is not training:
             subject.last_mode = training
             self.sink.emit(ModeSwitched(subject.step, training, self.sink.sites.here()), subject)

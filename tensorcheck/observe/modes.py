@@ -4,11 +4,33 @@ A mode that is left with `__exit__` pops whatever is on top, which may by then b
 bottom, above the context of `set_default_device` alone, and is taken out from wherever it is.
 """
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from torch.compiler import is_compiling
+from torch.fx._symbolic_trace import is_fx_symbolic_tracing
+from torch.fx.experimental.proxy_tensor import get_proxy_mode
+from torch.jit._trace import is_tracing
 from torch.overrides import TorchFunctionMode, _get_current_function_mode_stack, _pop_mode, _push_mode
 from torch.utils._device import DeviceContext
+
+
+def is_capturing() -> bool:
+    """Whether something in this process was compiled, or a trace of PyTorch's own is being made of what runs now."""
+    return (
+        _something_is_compiled()
+        or is_compiling()
+        or is_tracing()
+        or is_fx_symbolic_tracing()
+        or get_proxy_mode() is not None
+    )
+
+
+def _something_is_compiled() -> bool:
+    """Whether `torch.compile` was used; the same table has what is kept from compilation, without a backend."""
+    frames = sys.modules.get("torch._dynamo.eval_frame")
+    return any(callable(backend) for backend in getattr(frames, "cached_backends", {}).values())
 
 
 def is_on_stack(mode: TorchFunctionMode) -> bool:

@@ -19,7 +19,6 @@ from tensorcheck.observe.lineages import lineage_of_argument
 from tensorcheck.observe.patches import Listener
 from tensorcheck.observe.probe import Sink
 from tensorcheck.observe.subject import Subject
-from tensorcheck.observe.tracing import TRACED_STEPS
 from tensorcheck.shapes import ModuleRow
 from tensorcheck.tensors import NamedTensor
 from tensorcheck.trace import Operation
@@ -36,15 +35,18 @@ class ModuleCalls(Listener):
         self._subject = subject
         self._is_started = False
         self._calls = 0
-        self._step = -1
+        self._counted = (-1, -1)
+        """The step and the opening of the trace that these are calls of."""
+        self._last_step = -1
+        """The step that was traced last."""
 
     def wants_this_call(self) -> bool:
-        """Whether this call of the model is to be traced: the first of the first steps, and nothing compiled."""
-        step = self._subject.step
-        if step >= TRACED_STEPS or not self._sink.tracing.is_open:
+        """Whether this call of the model is to be traced: the first of a step, and nothing compiled."""
+        if not self._sink.tracing.is_open:
             return False
-        if step != self._step:
-            self._step, self._calls = step, 0
+        counted = (self._subject.step, self._sink.tracing.openings)
+        if counted != self._counted:
+            self._counted, self._calls = counted, 0
         self._calls += 1
         return self._calls <= _CALLS_A_STEP and not self._is_compiled()
 
@@ -59,7 +61,10 @@ class ModuleCalls(Listener):
         """Hear the modules from now on."""
         self._sink.tracing.module_entered(model, "")
         self._subject.calls.clear()
-        self._subject.traced = max(self._subject.traced, self._subject.step + 1)
+        self._subject.is_call_traced = True
+        if self._subject.step != self._last_step:
+            self._last_step = self._subject.step
+            self._subject.traced += 1
         self._is_started = True
 
     def stop(self) -> None:

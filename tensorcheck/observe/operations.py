@@ -47,8 +47,9 @@ class _RawOperation(NamedTuple):
     instruction: int
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
+    nodes_before: int
     nodes: int
-    """How many nodes autograd had made when it was over: those made since the operation before are its own."""
+    """How many nodes autograd had made when it was over: those since `nodes_before` are its own."""
     changed: tuple["Change", ...] = ()
 
 
@@ -82,8 +83,12 @@ class Recorder(TorchFunctionMode):
         super().__init__()
         self._fault = fault
         self.is_paused = False
-        self.step_is_over = False
-        """Whether the next operation is the first of another step; until then the last step is kept."""
+        self._step = 0
+        """The step that was recorded last, and is being recorded."""
+        self._next_step: int | None = None
+        """The step of which the next operation is the first; until then the last step is kept."""
+        self._follows = True
+        """Whether that one is the step after the one that was recorded last."""
         self.running: list[tuple[str, str]] = []
         """The path and class of each module that is running, the innermost last."""
         self._find = find
@@ -92,8 +97,8 @@ class Recorder(TorchFunctionMode):
         self._places: dict[int, tuple[weakref.ref[Tensor], int]] = {}
         self._last_step: list[_RawOperation] = []
         """What the step before did, for as long as its graph may be used."""
-        self._nodes_before = _nodes()
-        """How many nodes autograd had made before the first operation that is still known."""
+        self._nodes = _nodes()
+        """How many nodes autograd had made when something was recorded last."""
         self.nodes_differentiated: int | None = None
         """How many nodes autograd had made when `backward` returned last."""
 
@@ -118,9 +123,27 @@ class Recorder(TorchFunctionMode):
                 self._fault(fault)
         return result
 
+    @property
+    def is_between_steps(self) -> bool:
+        """Whether nothing was recorded yet of the step that is under way."""
+        return self._next_step is not None
+
+    def begin_step(self, step: int, *, follows: bool = True) -> None:
+        """The next operation is the first of this step, which may follow on the one recorded last or not."""
+        self._next_step, self._follows = step, follows
+        self.overlook()
+
+    def overlook(self) -> None:
+        """Something may have been done since the last operation that was not recorded."""
+        self._nodes = _nodes()
+
     def found(self, tensor: Tensor, origin: Origin, name: str) -> None:
-        """A tensor came from outside, such as a batch from its DataLoader."""
+        """A tensor came from outside, such as a batch from its DataLoader, or from operations that were seen there."""
         self._start_step_if_due()
+        place = self.place_of(tensor)
+        if place is not None and self._values[place].operation is not None:
+            self._values[place] = self._values[place]._replace(origin=origin, name=name)
+            return
         with torch._C.DisableTorchFunction():  # noqa: SLF001 - likewise
             self._add(tensor, None, origin, name)
 
@@ -158,29 +181,27 @@ class Recorder(TorchFunctionMode):
 
     def change_of(self, storage: int, version: int, since: GraphNode, sites: Sites) -> Operation | None:
         """The first operation after a node was made that wrote to memory which was at this version then."""
-        saver, is_after = self._maker_of(since), False
+        saver, is_after, nodes = self._maker_of(since), False, -1
         for operation in self._history():
+            if is_after and operation.nodes_before != nodes:
+                return None  # what was not recorded in between may have written to it
+            nodes = operation.nodes
             if is_after and any(change.storage == storage and change.version > version for change in operation.changed):
                 return _operation(operation, sites)
             is_after = is_after or operation is saver
         return None
 
     def _maker_of(self, node: GraphNode) -> _RawOperation | None:
-        before = self._nodes_before
-        for operation in self._history():
-            if before <= node.number < operation.nodes:
-                return operation
-            before = operation.nodes
-        return None
+        return next((each for each in self._history() if each.nodes_before <= node.number < each.nodes), None)
 
     def _history(self) -> Iterator[_RawOperation]:
         yield from self._last_step
         yield from self._operations
 
-    def trace(self, step: int, sites: Sites) -> Trace:
-        """What was recorded since the step started."""
+    def trace(self, sites: Sites) -> Trace:
+        """What was recorded of the last step that was recorded."""
         return Trace(
-            step,
+            self._step,
             tuple(_operation(raw, sites) for raw in self._operations),
             tuple(_value(raw) for raw in self._values),
         )
@@ -188,28 +209,31 @@ class Recorder(TorchFunctionMode):
     def _record(
         self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any] | None, result: object
     ) -> None:
-        made = list(_tensors(result)) if result is not None else _changed(func, args)
+        if result is None:
+            made = _changed(func, args)
+        else:
+            made = [result] if isinstance(result, Tensor) else _tensors(result)
         if made and _name(func) not in _UNINTERESTING:
             with torch._C.DisableTorchFunction():  # noqa: SLF001 - a user's mode must not see us read a dtype
-                self._write(func, _tensors((args, kwargs)), made)
+                self._write(func, _tensors((args, kwargs) if kwargs else args), made)
 
     def _write(self, func: Callable[..., Any], given: Iterable[Tensor], made: Sequence[Tensor]) -> None:
         self._start_step_if_due()
-        inputs = dict.fromkeys(self._place(tensor) for tensor in given)
+        inputs = dict.fromkeys([self._place(tensor) for tensor in given])
         changed = tuple([_change(tensor) for tensor in made if self.place_of(tensor) is not None])
         outputs = tuple([self._add(tensor, len(self._operations)) for tensor in made])
         frame = user_frame()
         code, instruction = (frame.f_code, frame.f_lasti) if frame is not None else (None, 0)
         module = self.running[-1] if self.running else _OUTSIDE
+        before, self._nodes = self._nodes, _nodes()
         self._operations.append(
-            _RawOperation(func, module, code, instruction, tuple(inputs), outputs, _nodes(), changed)
+            _RawOperation(func, module, code, instruction, tuple(inputs), outputs, before, self._nodes, changed)
         )
 
     def _start_step_if_due(self) -> None:
-        if self.step_is_over:
-            self.step_is_over = False
-            self._nodes_before = self._last_step[-1].nodes if self._last_step else self._nodes_before
-            self._last_step = self._operations
+        if self._next_step is not None:
+            self._step, self._next_step = self._next_step, None
+            self._last_step = self._operations if self._follows else []
             self._operations, self._values, self._places = [], [], {}
 
     def _place(self, tensor: Tensor) -> int:
@@ -233,23 +257,26 @@ Recorder.__torch_function__.__code__ = Recorder.__torch_function__.__code__.repl
 )
 
 
-def _tensors(value: object) -> Iterator[Tensor]:
+def _tensors(value: object) -> list[Tensor]:
     """The tensors among arguments or results, as deep as functions of PyTorch nest them."""
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, tuple | list):
-        for child in value:
-            yield from _tensors(child)
-    elif isinstance(value, dict):
-        for child in value.values():
-            yield from _tensors(child)
+    found: list[Tensor] = []
+    waiting = [value]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, Tensor):
+            found.append(each)
+        elif isinstance(each, tuple | list):
+            waiting += reversed(each)
+        elif isinstance(each, dict):
+            waiting += reversed(each.values())
+    return found
 
 
 def _changed(func: Callable[..., Any], args: tuple[Any, ...]) -> list[Tensor]:
     """What a function changed that returns nothing."""
     name = getattr(func, "__name__", "")
     writes = name == "__setitem__" or (name.startswith("_foreach_") and name.endswith("_"))
-    return list(_tensors(args[0])) if writes and args else []
+    return _tensors(args[0]) if writes and args else []
 
 
 def _change(tensor: Tensor) -> Change:

@@ -21,7 +21,6 @@ from tensorcheck.observe.probe import Probe, Sink
 from tensorcheck.observe.sources import definition_site
 from tensorcheck.observe.stack import standing
 from tensorcheck.observe.subject import Subject
-from tensorcheck.observe.tracing import TRACED_STEPS
 from tensorcheck.sites import Site
 from tensorcheck.tensors import NamedTensor
 
@@ -60,7 +59,7 @@ class OptimizerProbe(Probe):
                 if not followed.has_stepped:
                     site = self.sink.sites.here()
                     self.sink.emit(_optimizer_seen(subject, optimizer, built=followed.built, site=site), subject)
-                if subject.step < TRACED_STEPS and subject.calls:
+                if self.sink.tracing.is_open and subject.calls:
                     arrived = _gradients_arrived(subject, optimizer)
                     subject.reached = frozenset(arrived.reached)
                     self.sink.emit(arrived, subject)
@@ -97,6 +96,7 @@ class OptimizerProbe(Probe):
         if subject.step == 0 and self.sink.tracing.is_open:
             self.sink.emit(StepTraced(0, self.sink.tracing.trace(self.sink.sites)), subject)
         subject.step += 1
+        subject.is_call_traced = False
         self.sink.tracing.step_taken(subject.step)
 
 

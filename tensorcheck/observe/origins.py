@@ -123,8 +123,8 @@ def _elements(place: Place, value: object) -> Iterator[Origin]:
     if loaded is not None and first is None:
         yield from _of_batch(place, loaded.dataset, loaded.collate, rest)
         yield from _of_loader(place, value, rest)
-        yield from (replace(origin, step=Step.BUILT) for origin in _of_held(scope, loaded.dataset, ()))
-        yield from (replace(origin, step=Step.BUILT) for origin in _of_held(scope, value, ()))
+        yield from (replace(origin, step=Step.BUILT) for origin in held_by_name(scope, loaded.dataset, ()))
+        yield from (replace(origin, step=Step.BUILT) for origin in held_by_name(scope, value, ()))
     elif isinstance(value, Samples):
         yield from of_sample(place, value.dataset, rest)
     elif sample_function(value) is not None and not isinstance(value, nn.Module | type):
@@ -175,7 +175,7 @@ def _of_passed_on(node: ast.Call, scope: Scope, path: Path) -> Iterator[Origin]:
 
 def _of_loader(place: Place, loader: object, path: Path) -> Iterator[Origin]:
     """The same, read where the loader was built: what a TensorDataset or a list was made of stands there."""
-    for origin in _of_held(place.scope, loader, ()):
+    for origin in held_by_name(place.scope, loader, ()):
         node = origin.place.node
         if isinstance(node, ast.Call) and called_name(node) == "DataLoader":
             yield from _of_new_loader(node, origin.place.scope, path)
@@ -219,17 +219,17 @@ def of_sample(place: Place, dataset: object, path: Path) -> Iterator[Origin]:
     if scope is not None:
         yield from _results(Step.SAMPLE, scope, path)
     elif isinstance(inner, list | tuple) and path:
-        yield from _of_held(place.scope, inner, (None, *path))
+        yield from held_by_name(place.scope, inner, (None, *path))
 
 
 def _of_columns(place: Place, dataset: TensorDataset, path: Path) -> Iterator[Origin]:
     """A column of a TensorDataset, by the variable that still holds it."""
     column = path[0] if path else 0
     if isinstance(column, int) and column < len(dataset.tensors):
-        yield from _of_held(place.scope, dataset.tensors[column], ())
+        yield from held_by_name(place.scope, dataset.tensors[column], ())
 
 
-def _of_held(scope: Scope, value: object, path: Path) -> Iterator[Origin]:
+def held_by_name(scope: Scope, value: object, path: Path) -> Iterator[Origin]:
     """Something that a variable of this scope, of its callers or of its module still holds."""
     outer: Scope | None = scope
     while outer is not None:

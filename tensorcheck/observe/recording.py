@@ -1,6 +1,5 @@
 """The probe that keeps operations recorded: it knows what must run unrecorded."""
 
-import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from types import ModuleType
@@ -11,6 +10,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from tensorcheck.events import Event
+from tensorcheck.observe import modes
 from tensorcheck.observe.describe import tensors_in
 from tensorcheck.observe.patches import PATCHES, Listener
 from tensorcheck.observe.probe import Probe, Sink
@@ -39,34 +39,30 @@ class RecordingProbe(Probe):
 
     def attach(self, handles: ExitStack) -> None:
         """Start to record, unless something in this process is compiled."""
-        if _something_is_compiled():
+        tracing = self.sink.tracing
+        handles.callback(tracing.end)
+        if modes.is_capturing():
+            tracing.end()
             self.sink.skip("operations", "something in this process was compiled, which a trace would disturb")
             return
-        tracing = self.sink.tracing
-        handles.callback(tracing.close)
+        tracing.while_open(self._patch)
         tracing.open()
-        tracing.handles.enter_context(PATCHES.undo_in_forks(tracing.close))
-        tracing.handles.enter_context(PATCHES.patch_attribute(torch, "compile", self))
+
+    def _patch(self, handles: ExitStack) -> None:
+        handles.enter_context(PATCHES.undo_in_forks(self.sink.tracing.end))
+        handles.enter_context(PATCHES.patch_attribute(torch, "compile", self))
         for owner, name in _UNRECORDED:
-            tracing.handles.enter_context(PATCHES.patch_attribute(owner, name, _Suspending(self.sink)))
+            handles.enter_context(PATCHES.patch_attribute(owner, name, _Suspending(self.sink)))
         for cls in _WITH_FAST_PATHS:
-            tracing.handles.enter_context(PATCHES.patch_attribute(cls, "forward", _FastPaths(self.sink)))
+            handles.enter_context(PATCHES.patch_attribute(cls, "forward", _FastPaths(self.sink)))
         for owner, name in _UNSEEN:
-            tracing.handles.enter_context(
-                PATCHES.patch_attribute(owner, name, _Unseen(self.sink, getattr(owner, name)))
-            )
+            handles.enter_context(PATCHES.patch_attribute(owner, name, _Unseen(self.sink, getattr(owner, name))))
 
     def before(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:  # noqa: ARG002
         """`torch.compile` is called: no mode may be active around what it makes."""
         if self.sink.tracing.is_open:
-            self.sink.tracing.close()
+            self.sink.tracing.end()
             self.sink.skip("operations", "torch.compile was called, which a trace would disturb")
-
-
-def _something_is_compiled() -> bool:
-    """Whether `torch.compile` was used; the same table has what is kept from compilation, without a backend."""
-    frames = sys.modules.get("torch._dynamo.eval_frame")
-    return any(callable(backend) for backend in getattr(frames, "cached_backends", {}).values())
 
 
 class _Suspending(Listener):
@@ -90,7 +86,7 @@ class _Suspending(Listener):
 
     def fault(self, error: Exception) -> None:
         """Record no more at all."""
-        self._tracing.close()
+        self._tracing.end()
         self._sink.fault(self, error)
 
 

@@ -10,7 +10,7 @@ from tensorcheck.observe.attributes import given_in_methods, given_outside
 from tensorcheck.observe.datasets import sample_function
 from tensorcheck.observe.evaluating import UnknownValueError, evaluate
 from tensorcheck.observe.frames import Owner, site_of_node
-from tensorcheck.observe.origins import called_scope
+from tensorcheck.observe.origins import called_scope, held_by_name
 from tensorcheck.observe.scopes import Place, Scope, called_name, results, scope_of, within
 from tensorcheck.sites import Site
 
@@ -33,7 +33,7 @@ def definition_site(model: nn.Module, path: str, scope: Scope | None = None) -> 
 def definition_place(model: nn.Module, path: str, scope: Scope | None = None) -> Place | None:
     """The expression that made the module at this path; `scope` is where to look for `model.head = …` too."""
     layer = model.get_submodule(path)
-    parts = path.split(".")
+    parts = path.split(".") if path else []
     for depth in range(len(parts), 0, -1):
         owner = model.get_submodule(".".join(parts[: depth - 1]))
         inside = given_in_methods(owner, parts[depth - 1], scope, owners=_ANYWHERE)
@@ -42,7 +42,9 @@ def definition_place(model: nn.Module, path: str, scope: Scope | None = None) ->
             found = _descend(place, parts[depth:])
             if not _contradicts(found, layer):
                 return found
-    return None
+    named = held_by_name(scope, model, ()) if scope is not None else ()
+    whole = (_descend(origin.place, parts) for origin in named if isinstance(origin.place.node, ast.Call))
+    return next((place for place in whole if not _contradicts(place, layer)), None)
 
 
 def constructions(place: Place, kind: type) -> Iterator[Place]:

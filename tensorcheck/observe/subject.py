@@ -20,13 +20,15 @@ class Subject:
         self.kind = type(model).__name__
         self.step = 0
         self.traced = 0
-        """How many steps were traced at least in part."""
+        """How many steps were traced at least in part; what is evaluated between two belongs to the later."""
         self.is_training = model.training
         """Its mode when it was last called with gradients on."""
         self.last_mode: bool | None = None
         self.output_required_grad: bool | None = None
         self.calls: list[ModuleCalled] = []
-        """What its modules did in the running step, where it was traced."""
+        """What its modules did in its last traced call."""
+        self.is_call_traced = False
+        """Whether its last call in this step was that one."""
         self.reached: frozenset[str] = frozenset()
         """The parameters that had a gradient when an optimizer last stepped in a traced step."""
         self._parameters: dict[int, tuple[weakref.ref[Tensor], str]] = {}

@@ -5,6 +5,8 @@ their bits, slows an optimizer's own arithmetic down, and can break a compiler. 
 around each of these, and what they do counts as one operation.
 """
 
+import threading
+import weakref
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import Any
@@ -20,34 +22,109 @@ from tensorcheck.observe.subject import Subject
 from tensorcheck.trace import Operation, Origin, Trace
 
 TRACED_STEPS = 3
+"""The first steps, each of which is traced."""
+MOST_REARMS = 5
+"""How often in a run a later step is traced because something new was seen."""
 
 
 class Tracing:
-    """One session's recorder, and whether it is on the stack of modes."""
+    """One session's recorder, and whether it is on the stack of modes.
+
+    It is open in the first steps, and again for one step when it is re-armed. What has to be patched while it is open
+    is patched anew each time, by those who asked for it with `while_open`.
+    """
 
     def __init__(self, subjects: Sequence[Subject], fault: Callable[[Exception], None]) -> None:
-        self.recorder = Recorder(self._find, fault)
+        self.recorder = Recorder(self.find, self._faulted)
+        self._fault = fault
         self.handles = ExitStack()
         """What is patched for as long as the trace is open."""
         self.is_open = False
+        self.is_due = False
+        """Whether something waits for the next call of a model: see `settle`."""
+        self.openings = 0
+        """How often it was opened, or allowed to go on in a step of which it had seen enough."""
+        self._openers: list[Callable[[ExitStack], None]] = []
+        self._is_ended = False
+        self._is_on_stack = False
+        self._is_rearmed = False
+        self._rearms = 0
+        self._thread = threading.get_ident()
         self._subjects = subjects
         self._running: list[nn.Module] = []
         self._suspensions = 0
         self._waits_for_step = False
         self._is_in_optimizer = False
-        self._steps = 0
+        self._batch: list[tuple[weakref.ref[Tensor], str]] = []
+        """The batch that may be why the trace is opened next: it was handed out while nothing was recorded."""
 
-    def open(self) -> None:
-        """Record from now on."""
-        self.is_open = True
-        modes.insert_at_bottom(self.recorder)
+    def while_open(self, opener: Callable[[ExitStack], None]) -> None:
+        """Call this now, if the trace is open, and whenever it is opened; what it enters is left with the trace."""
+        self._openers.append(opener)
+        if self.is_open:
+            opener(self.handles)
+
+    def open(self, step: int = 0) -> None:
+        """Record from now on; so many steps were taken before."""
+        self.is_open, self.openings = True, self.openings + 1
+        self._suspensions, self._waits_for_step, self._is_in_optimizer = 0, False, False
+        self.recorder.begin_step(step, follows=False)
+        for opener in self._openers:
+            opener(self.handles)
+        self._on()
 
     def close(self) -> None:
-        """Record no more; what was recorded stays."""
-        self.is_open = False
+        """Record no more until it is opened again; what was recorded stays."""
+        self.is_open = self._is_rearmed = False
         self._running.clear()
+        self.recorder.running.clear()
         self._off()
+        self.is_due = self.is_due or self._is_on_stack
         self.handles.close()
+
+    def end(self) -> None:
+        """Record no more for good."""
+        self._is_ended = True
+        self.close()
+
+    def rearm(self, step: int) -> None:
+        """Something new is seen: record the step that is under way from here on, unless that was done often enough.
+
+        A trace that is open goes on; one that waits for the next step waits no longer.
+        """
+        if not self._may_rearm():
+            return
+        if not self.is_open:
+            self._rearms += 1
+            self._is_rearmed = True
+            self.open(step)
+            self._add_batch()
+        elif self._waits_for_step:
+            self._rearms += 1
+            self.openings += 1
+            self._go_on()
+
+    def rearm_next_step(self) -> None:
+        """Something was found in what is done already: record the next step, or the next call of a model."""
+        self.is_due = self.is_due or (not self.is_open and self._may_rearm())
+
+    def settle(self, step: int) -> None:
+        """A model is about to be called, and something waits for that: the next step, or a mode that could not go."""
+        self.is_due = False
+        if self.is_open or not self._is_on_stack:
+            self.rearm(step)
+        else:
+            self._off()
+            self.is_due = self._is_on_stack
+
+    def _may_rearm(self) -> bool:
+        """Modes are of a thread; and what is compiled or captured just now would hold ours."""
+        return (
+            self._rearms < MOST_REARMS
+            and not self._is_ended
+            and self._thread == threading.get_ident()
+            and not modes.is_capturing()
+        )
 
     def cut_before(self, inputs: Sequence[object], sites: Sites) -> Operation | None:
         """Where the first of a module's inputs lost its gradient, if it had one."""
@@ -58,7 +135,12 @@ class Tracing:
 
     def trace(self, sites: Sites) -> Trace:
         """The last step that was recorded."""
-        return self.recorder.trace(self._steps, sites)
+        return self.recorder.trace(sites)
+
+    def trace_under_way(self, sites: Sites) -> Trace | None:
+        """What was recorded of the step that is under way; None where nothing is recorded just now."""
+        is_recorded = self.is_open and not self._waits_for_step and not self.recorder.is_between_steps
+        return self.recorder.trace(sites) if is_recorded else None
 
     def suspend(self) -> None:
         """Take the recorder off the stack, until `resume` was called as often."""
@@ -68,7 +150,7 @@ class Tracing:
 
     def resume(self) -> None:
         """Put it back."""
-        self._suspensions -= 1
+        self._suspensions = max(self._suspensions - 1, 0)
         if self.is_open and self._suspensions == 0 and not self._waits_for_step:
             self._on()
 
@@ -94,22 +176,33 @@ class Tracing:
 
     def step_taken(self, step: int) -> None:
         """An optimizer stepped; this is the number of steps now taken."""
-        if not self.is_open:
-            return
-        self._steps = step - 1
-        if step >= TRACED_STEPS:
+        if self.is_open and (self._is_rearmed or step >= TRACED_STEPS):
             self.close()
-            return
-        self.recorder.step_is_over = True
-        if self._waits_for_step:
-            self._waits_for_step = False
-            if self._suspensions == 0:
-                self._on()
+        elif self.is_open:
+            self.recorder.begin_step(step)
+            if self._waits_for_step:
+                self._go_on()
+        if self.is_due:
+            self.settle(step)
+
+    def _go_on(self) -> None:
+        self._waits_for_step = False
+        self.recorder.overlook()
+        if self._suspensions == 0:
+            self._on()
 
     def batch_loaded(self, batch: object) -> None:
-        """A DataLoader handed out a batch."""
-        for name, tensor in leaves(batch, "batch"):
-            self.recorder.found(tensor, Origin.BATCH, name)
+        """A DataLoader handed out a batch, while recording or such that recording may begin with it."""
+        self._batch = [(weakref.ref(tensor), name) for name, tensor in leaves(batch, "batch")]
+        if self.is_open:
+            self._add_batch()
+
+    def _add_batch(self) -> None:
+        batch, self._batch = self._batch, []
+        for reference, name in batch:
+            tensor = reference()
+            if tensor is not None:
+                self.recorder.found(tensor, Origin.BATCH, name)
 
     def module_entered(self, module: nn.Module, path: str) -> None:
         """A module is about to run."""
@@ -127,17 +220,23 @@ class Tracing:
             self._running.pop()
             self.recorder.running.pop()
 
+    def _faulted(self, error: Exception) -> None:
+        self.end()
+        self._fault(error)
+
     def _on(self) -> None:
         self.recorder.is_paused = False
-        if not modes.is_on_stack(self.recorder):
+        if not self._is_on_stack:
+            self._is_on_stack = True
             modes.insert_at_bottom(self.recorder)
 
     def _off(self) -> None:
-        # Where modes cannot be seen, as inside another mode's handler, the flag alone has to do.
+        # Where it cannot be seen, as inside of its own handler, the flag alone has to do.
         self.recorder.is_paused = True
-        modes.remove(self.recorder)
+        if modes.remove(self.recorder):
+            self._is_on_stack = False
 
-    def _find(self, tensor: Tensor) -> tuple[Origin, str]:
+    def find(self, tensor: Tensor) -> tuple[Origin, str]:
         """What a tensor is that no operation was seen to make."""
         for subject in self._subjects:
             if (name := subject.name_of(tensor)) is not None:

@@ -11,6 +11,7 @@ from tensorcheck.findings import Finding, Related, Severity
 from tensorcheck.fixes import ChangeSetting, Fix
 from tensorcheck.knowledge.misfit_fixes import fixes_of, sure_help
 from tensorcheck.knowledge.misfits import Misfit, lacks_channels, misfit_of, order_of
+from tensorcheck.knowledge.reshaping import sizing_layer
 from tensorcheck.modules import ModuleMeta
 from tensorcheck.rule import Rule
 from tensorcheck.tensors import TensorMeta
@@ -197,7 +198,7 @@ def _places(event: Crashed, call: FailedCall, layer: ModuleMeta, misfit: Misfit)
     maker = next((each for each in reversed(event.calls) if _gave(each, given.meta)), None)
     if maker is not None and maker.module.definition is not None:
         yield Related(maker.module.definition, _giving(maker.module, counted(came, _unit(layer, misfit))))
-    elif (built := next(given.lineage.layers(), None)) is not None and built.site is not None:
+    elif (built := sizing_layer(given.lineage)) is not None and built.site is not None:
         yield Related(built.site, f"`{built.name}`, which it went through, is built here")
 
     def has_the_size(meta: TensorMeta) -> bool:
