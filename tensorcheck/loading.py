@@ -187,7 +187,9 @@ class Loading:
     lacks: tuple[str, ...] = ()
     """Methods that every dataset of its kind needs and that it does not have."""
     sampler: str = ""
-    """The sampler, if it is none of PyTorch's own: the name of its class, or what it is."""
+    """The sampler, if it is none of PyTorch's own that goes by the dataset: the name of its class, or what it is."""
+    sampler_lineage: Lineage = field(default_factory=Lineage)
+    """Where the sampler was built, if its user built it."""
     indices: tuple[int | str, ...] = ()
     """What the dataset is asked for in this batch; empty where that is not known."""
     position: int | None = None

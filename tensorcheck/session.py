@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
 from tensorcheck.catalogue import all_rules
-from tensorcheck.events import Crashed, Event, ForwardFinished, ProbeFailed, Stage, StepTaken
+from tensorcheck.events import Crashed, Event, ForwardFinished, ProbeFailed, Stage
 from tensorcheck.experiment.trials import NAME as FIX_TRIALS
 from tensorcheck.experiment.trials import FixTrials, answered
 from tensorcheck.findings import Finding, Findings, Severity
@@ -64,6 +64,8 @@ class Session:
         self._findings = Findings()
         self._unhandled: list[Finding] = []
         """Found in an exception that may yet be handled: a script that goes on training had meant to catch it."""
+        self._handled: set[str] = set()
+        """The fingerprints of those that the script did handle."""
         self._known: dict[Hashable, tuple[str, ...]] = {}
         self._seen: set[type[Event]] = set()
         self._wanted = frozenset(event for rule in all_rules() for event in rule.events)
@@ -141,6 +143,8 @@ class Session:
     def count_backward(self) -> None:
         """`backward` returned once more."""
         self.backwards += 1
+        if self._unhandled:
+            self._forget_handled()
 
     def wants(self, event: type[Event]) -> bool:
         """Whether any rule subscribes to this class of event."""
@@ -175,8 +179,6 @@ class Session:
         What was found is remembered under the signature.
         """
         self._seen.add(type(event))
-        if isinstance(event, StepTaken) and self._unhandled:
-            self._forget_handled()
         found = self._judged(event, subject)
         if signature is not None:
             self._known[signature] = tuple(found)
@@ -231,7 +233,8 @@ class Session:
         is_told = bool(by)
         by.add(id(self))
         for finding in self._tried(tuple(self._judged(crash, None).values()), crash, error):
-            self._unhandled.append(finding)
+            if finding.fingerprint not in self._handled:
+                self._unhandled.append(finding)
             if not is_told:
                 error.add_note(f"\n{finding_text(finding)}")
 
@@ -257,6 +260,7 @@ class Session:
 
     def _forget_handled(self) -> None:
         for finding in self._unhandled:
+            self._handled.add(finding.fingerprint)
             self.skip(f"{finding.rule}: {finding.headline}", "the script handled the exception")
         self._unhandled.clear()
 

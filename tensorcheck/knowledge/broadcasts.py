@@ -14,6 +14,8 @@ from tensorcheck.trace import Operation, Origin, Trace
 
 _MEETING = frozenset({"sub", "subtract", "__sub__", "__rsub__", "rsub"})
 _LAYERS = frozenset({"linear", "bilinear"})
+_WITH_DIMS = frozenset(["mean", "sum", "amax", "amin", "logsumexp", "norm", "view", "reshape", "unsqueeze", "expand"])
+"""Functions whose user says what dims the result has, even where they stay as they are."""
 _LEAST = 2
 
 
@@ -63,8 +65,11 @@ def _maker_of_column(trace: Trace, column: int) -> int | None:
         value = trace.values[place]
         if value.origin is Origin.BATCH:
             return place
-        if value.operation is not None and trace.operations[value.operation].name in _LAYERS:
+        made_by = trace.operations[value.operation].name if value.operation is not None else ""
+        if made_by in _LAYERS:
             return place
+        if made_by in _WITH_DIMS:
+            return None
         place = next(iter(trace.inputs(place)), None)
     return None
 

@@ -1,6 +1,7 @@
 """How rules tell of a batch that could not be loaded: its fields, its samples, its places."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
+from itertools import islice
 
 from tensorcheck.events import Crashed
 from tensorcheck.findings import Related
@@ -43,7 +44,7 @@ def field_site(fault: Fault) -> Site | None:
 def way_back(lineage: Lineage) -> Iterator[Ancestor]:
     """The statements that a value went through, the nearest first."""
     steps = (Step.ASSIGNED, Step.RETURNED, Step.ATTRIBUTE)
-    return (ancestor for ancestor in lineage.way_back(lambda _: False) if ancestor.step in steps and ancestor.site)
+    return (ancestor for ancestor in lineage.way_back(lambda _: True) if ancestor.step in steps and ancestor.site)
 
 
 def places(event: Crashed, loading: Loading, site: Site | None, *more: Related) -> tuple[Related, ...]:
@@ -57,7 +58,7 @@ def places(event: Crashed, loading: Loading, site: Site | None, *more: Related) 
     return tuple(_each_line_once((*more, *fixed), site))[:_MOST]
 
 
-def _each_line_once(related: Sequence[Related], site: Site | None) -> Iterator[Related]:
+def _each_line_once(related: Iterable[Related], site: Site | None) -> Iterator[Related]:
     seen = {(site.file, site.line)} if site is not None else set()
     for each in related:
         line = (each.site.file, each.site.line)
@@ -67,13 +68,13 @@ def _each_line_once(related: Sequence[Related], site: Site | None) -> Iterator[R
 
 
 def made_at(lineage: Lineage, most: int = 2) -> tuple[Related, ...]:
-    """The nearest statements that a value went through."""
-    found = [ancestor for ancestor in way_back(lineage) if ancestor.site is not None]
-    return tuple(
+    """The nearest statements that a value went through, of each line the first."""
+    found = (
         Related(each.site, f"`{short(each.name)}` is {_VERBS.get(each.step, 'made')} here")
-        for each in found[:most]
+        for each in way_back(lineage)
         if each.site is not None
     )
+    return tuple(islice(_each_line_once(found, None), most))
 
 
 _VERBS = {Step.RETURNED: "returned"}

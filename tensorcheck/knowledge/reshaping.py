@@ -106,8 +106,8 @@ def sizing_layer(lineage: Lineage) -> Ancestor | None:
     """The last layer on the way to a value that had a say in its size.
 
     >>> from tensorcheck.lineage import Step
-    >>> way = (Ancestor(Step.LAYER, "flat", None, function="Flatten"), Ancestor(Step.LAYER, "fc", None, function="Linear"))
-    >>> layer = sizing_layer(Lineage(way))
+    >>> flat = Ancestor(Step.LAYER, "flat", None, function="Flatten")
+    >>> layer = sizing_layer(Lineage((flat, Ancestor(Step.LAYER, "fc", None, function="Linear"))))
     >>> layer.name if layer is not None else ""
     'fc'
     """

@@ -1,7 +1,8 @@
 """Whether the gradients of the step before are still there when new ones are added.
 
 No value is read. Autograd adds to an existing gradient in place, which raises the tensor's version; a gradient that is
-the same tensor at the same version as when the optimizer had stepped was not zeroed since, by whatever means.
+the same tensor at the same version as when the optimizer had stepped was not zeroed since, by whatever means. What was
+added after the step may yet be zeroed before the next: a generator's step leaves gradients in its critic.
 """
 
 import weakref
@@ -19,6 +20,7 @@ class CarriedGradient:
         self._parameter: weakref.ref[Tensor] | None = None
         self._gradient: weakref.ref[Tensor] | None = None
         self._version = 0
+        """What it had after the step, or after the last `backward` since: others that change it zero it."""
         self._is_untouched = False
         self._is_carried = False
         self.in_a_row = 0
@@ -49,12 +51,14 @@ class CarriedGradient:
         if self._gradient is not None:
             gradient = self._same()
             self._is_untouched = gradient is not None and gradient._version == self._version  # noqa: SLF001 - likewise
+            self._is_carried &= self._is_untouched
 
     def backward_finished(self) -> None:
         """Gradients were added."""
         if self._is_untouched:
             gradient = self._same()
-            self._is_carried |= gradient is not None and gradient._version != self._version  # noqa: SLF001 - likewise
+            if gradient is not None and gradient._version != self._version:  # noqa: SLF001 - likewise
+                self._is_carried, self._version = True, gradient._version  # noqa: SLF001 - likewise
 
     def _same(self) -> Tensor | None:
         parameter = self._parameter() if self._parameter is not None else None

@@ -7,8 +7,9 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
-from torch.utils.data import _utils, dataloader, default_collate
+from torch.utils.data import Subset, SubsetRandomSampler, WeightedRandomSampler, _utils, dataloader, default_collate
 
+from tensorcheck.lineage import Lineage
 from tensorcheck.loading import Fault, Loading, Part, Sample, Unfit, Value, first_fault
 from tensorcheck.observe.asking import Asked, ask, index_name, names_of
 from tensorcheck.observe.constructions import construction_of
@@ -22,7 +23,6 @@ from tensorcheck.observe.lineages import Lineages
 from tensorcheck.observe.samples import kind_of, value_meta
 from tensorcheck.observe.stack import StackFrame
 from tensorcheck.observe.undisturbed import WorkerSeat
-from tensorcheck.sites import Site
 
 _ITERATOR = dataloader._BaseDataLoaderIter  # noqa: SLF001 - what `iter(loader)` gives has no public name
 _FETCHER = _utils.fetch._BaseDatasetFetcher  # noqa: SLF001 - what asks the dataset, in this process or in a worker
@@ -79,7 +79,12 @@ class _Crash:
         else:
             is_lost = _LOST.search(str(self.error)) is not None
             loading = self.known("worker" if is_lost else self._part_of_sampler())
-        return replace(loading, fault=self._with_lineage(loading.fault), built=self._built())
+        lineage = self._lineage()
+        found = (each for each in lineage.ancestors if each.function == "DataLoader")
+        built = next((each.site for each in found), None)
+        return replace(
+            loading, fault=self._with_lineage(loading.fault), built=built, sampler_lineage=_sampler_lineage(lineage)
+        )
 
     def known(self, part: Part) -> Loading:
         """What the loader and its dataset say of themselves."""
@@ -97,21 +102,25 @@ class _Crash:
     def _part_of_sampler(self) -> Part:
         return "sampler" if any(frame.frame.f_code.co_name == "_next_index" for frame in self.below) else "loader"
 
-    def _built(self) -> Site | None:
-        """Where the loader was built, from the expression that the user iterates over."""
+    def _lineage(self) -> Lineage:
+        """Where the loader came from, by the expression that the user iterates over."""
         last = max((at for at, frame in enumerate(self.above) if frame.owner is Owner.USER), default=-1)
         if last < 0:
-            return None
-        user = self.above[last]
-        lineage = Lineages(self.above[: last + 1]).of(_asked_of(user), None)
-        found = (each for each in lineage.ancestors if each.function == "DataLoader")
-        return next((each.site for each in found), None)
+            return Lineage()
+        return Lineages(self.above[: last + 1]).of(_asked_of(self.above[last]), None)
 
     def _with_lineage(self, fault: Fault | None) -> Fault | None:
         if fault is None:
             return None
         path = [ast.literal_eval(subscript[1:-1]) for subscript in fault.path if _is_literal(subscript)]
         return replace(fault, lineage=Lineages(self.above).of_sample(self.iterator._dataset, tuple(path)))  # noqa: SLF001
+
+
+def _sampler_lineage(lineage: Lineage) -> Lineage:
+    """Where the sampler of a loader was built, if its user built it."""
+    places = (place for place, each in enumerate(lineage.ancestors) if each.function.endswith("Sampler"))
+    place = next(places, None)
+    return Lineage() if place is None else lineage.from_ancestor(place)
 
 
 def _asked_of(user: StackFrame) -> ast.expr | None:
@@ -146,9 +155,19 @@ def _in_process(crash: _Crash, fetch: StackFrame) -> Loading:
     if known.is_stream:
         done = crash.iterator._num_yielded * len(indices) + (len(data) if isinstance(data, list) else 0)  # noqa: SLF001
         return replace(known, position=done, failure=failure)
-    failing = Sample(_failing_index(inside, indices), failure=failure)
+    known, beyond = _of_subset(known, crash.iterator._dataset, indices)  # noqa: SLF001 - likewise
+    failing = Sample(_failing_index(inside, indices) if beyond is None else beyond, failure=failure)
     names = tuple(names_of(crash.iterator._dataset, indices))  # noqa: SLF001 - likewise
     return replace(known, indices=names, failing=failing, failure=failure)
+
+
+def _of_subset(known: Loading, dataset: object, indices: Sequence[Any]) -> tuple[Loading, int | None]:
+    """A Subset that is asked for more than it has raises by itself: the dataset below was not asked for anything."""
+    length = len(dataset.indices) if isinstance(dataset, Subset) else None
+    beyond = [index for index in indices if length is not None and isinstance(index, int) and index >= length]
+    if not beyond:
+        return known, None
+    return replace(known, dataset=type(dataset).__name__, length=length, length_site=None), beyond[0]
 
 
 def _called(inside: Sequence[StackFrame]) -> str:
@@ -206,6 +225,7 @@ def _in_worker(crash: _Crash, worker: int) -> Loading:
     asked = ask(dataset, indices, seat)
     known = replace(known, indices=tuple(names_of(dataset, indices)), samples=tuple(asked.samples), is_asked=True)
     if known.part == "sample":
+        known, _ = _of_subset(known, dataset, indices)
         return _again(known, asked.samples[-1] if asked.samples else None)
     return _collated_again(known, dataset, indices, asked)
 
@@ -273,4 +293,6 @@ def _user_collate(iterator: Any) -> str:  # noqa: ANN401 - a private class of to
 def _sampler(iterator: Any) -> str:  # noqa: ANN401 - likewise
     sampler = iterator._index_sampler  # noqa: SLF001 - likewise
     sampler = getattr(sampler, "sampler", sampler)
+    if isinstance(sampler, WeightedRandomSampler | SubsetRandomSampler):  # these know of no dataset
+        return type(sampler).__name__
     return "" if type(sampler).__module__ == "torch.utils.data.sampler" else kind_of(sampler)

@@ -187,10 +187,21 @@ def _notes(loading: Loading, message: str) -> Iterator[str]:
 
 
 def _related(loading: Loading, failure: Failure | None) -> Iterator[Related]:
+    if loading.failing is not None and _is_no_index(loading, loading.failing):
+        yield from _of_own_sampler(loading)
     if failure is not None and failure.error == "IndexError" and loading.length_site is not None:
         yield Related(loading.length_site, f"`__len__` says that there are {loading.length} samples")
     for named in failure.named if failure is not None else ():
         held = [each for each in way_back(named.lineage) if each.step is Step.ATTRIBUTE and each.site is not None]
         yield from (Related(each.site, f"`{short(each.name)}` is made here") for each in held[:1] if each.site)
     if failure is not None and failure.named:
-        yield from made_at(failure.named[-1].lineage, most=1)
+        yield from made_at(failure.named[-1].lineage, most=2)
+
+
+def _of_own_sampler(loading: Loading) -> Iterator[Related]:
+    """Where the sampler was built, and what it was given."""
+    lineage = loading.sampler_lineage
+    built = lineage.ancestors[0] if lineage.ancestors else None
+    if built is not None and built.site is not None:
+        yield Related(built.site, "the sampler is built here")
+        yield from made_at(lineage)

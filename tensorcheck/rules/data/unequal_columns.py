@@ -72,7 +72,7 @@ class UnequalColumns(Rule[Crashed]):
         )
         operands = event.call.operands if event.call is not None and len(event.call.operands) == len(rows) else ()
         related = (
-            [each for operand in (operands[odd], operands[other]) for each in made_at(operand.lineage, 1)]
+            [each for operand in (operands[odd], operands[other]) for each in made_at(operand.lineage, most=3)]
             if operands
             else []
         )
