@@ -123,7 +123,8 @@ class OptimizerSeen(Event):
     held_frozen: tuple[str, ...]
     """Those of them that do not require a gradient."""
     forgotten: tuple[NamedTensor, ...]
-    """The model's parameters that want and have a gradient but are held by no optimizer that is alive."""
+    """The model's parameters that want and have a gradient but are held by no optimizer that is alive; at the first
+    step those too that the model holds without having registered them, and those of a loss beside it."""
     built: Site | None
     """Where it was built, if that was while the model was watched."""
     site: Site | None
@@ -131,6 +132,8 @@ class OptimizerSeen(Event):
     """Where the optimizer came from, and so what it was given; looked up where some were forgotten."""
     definitions: tuple[Site, ...] = ()
     """Where the modules of those that were forgotten were built."""
+    containers: tuple[str, ...] = ()
+    """The attributes that are plain lists or dictionaries and hold some of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,6 +276,8 @@ class Crashed(Event):
     """What stood in the way of a backward pass, if one was running."""
     trainable_models: Trainable | None = None
     """What of the models at hand could be trained, if something was to be differentiated or optimized."""
+    saved: Site | None = None
+    """The only `torch.save` of the user's file, if a `torch.load` failed."""
     odd_state: OddState | None = None
     """What an optimizer keeps in another dtype than its parameter has, if one was stepping."""
     faults: tuple[Fault, ...] = ()

@@ -41,7 +41,7 @@ class ModuleRow:
 
 @dataclass(frozen=True, slots=True)
 class ShapeTable:
-    """A table of the calls, in the order in which they returned; a module that is called twice has two rows.
+    """A table of the calls, in the order in which they were made; a module that is called twice has two rows.
 
     >>> print(ShapeTable((ModuleRow("head", "Linear", parameters=850, trainable=2, with_gradient=2),)))
     module  kind    input  output  parameters  gradient
@@ -58,7 +58,7 @@ class ShapeTable:
 
 
 def _cells(row: ModuleRow) -> tuple[str, ...]:
-    name = f"{'  ' * row.depth}{row.path.rpartition('.')[2]}"
+    name = f"{'  ' * row.depth}{row.path.rpartition('.')[2]}" if row.path else "the model"
     count = f"{row.parameters:,}" if row.parameters else ""
     return (name, row.kind, _shown(row.inputs), _shown(row.outputs), count, row.gradient)
 

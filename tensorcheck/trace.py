@@ -7,6 +7,7 @@ operation was seen to make it, the place that it was found in. So a chain always
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
+from heapq import heappop, heappush
 
 from tensorcheck.lineage import Lineage, Step
 from tensorcheck.sites import Site
@@ -22,7 +23,7 @@ class Origin(StrEnum):
     BUFFER = "buffer"
     ATTRIBUTE = "plain attribute"
     """A module holds it without having registered it."""
-    UNKNOWN = "made before the trace"
+    UNKNOWN = "made unseen"
     """It was there when the tracing began, or a constructor made it that cannot be seen."""
 
 
@@ -38,7 +39,7 @@ class Value:
     operation: int | None = None
     """The operation that made it, by its place in the trace."""
     origin: Origin | None = None
-    """Where it was found, if no operation made it."""
+    """Where it was found: if no operation made it, or if it is a field of a batch, whatever made that."""
     name: str = ""
     """How its owner reaches it: `batch[0]`, `head.weight`."""
 
@@ -94,14 +95,14 @@ class Trace:
 
     def ancestors(self, value: int) -> Iterator[int]:
         """The value itself and all that it was made from, the latest first, each once."""
-        seen, waiting = {value}, [value]
+        seen, waiting = {value}, [-value]
         while waiting:
-            latest = max(waiting)
-            waiting.remove(latest)
+            latest = -heappop(waiting)
             yield latest
-            new = [other for other in self.inputs(latest) if other not in seen]
-            seen.update(new)
-            waiting += dict.fromkeys(new)
+            for other in self.inputs(latest):
+                if other not in seen:
+                    seen.add(other)
+                    heappush(waiting, -other)
 
     def chain(self, value: int) -> Iterator[Value]:
         """From a value back to where it came from, by the input that each operation worked on: its first."""
@@ -120,8 +121,8 @@ class Trace:
         return "\n".join(f"{made:<{width}} -> {values}" for made, values in rows)
 
     def sources(self, value: int) -> Iterator[Value]:
-        """The values that one was made from in the end, that no traced operation made."""
-        return (self.values[place] for place in self.ancestors(value) if self.values[place].operation is None)
+        """The values that one was made from and that were found somewhere: in the end, or on the way in a batch."""
+        return (self.values[place] for place in self.ancestors(value) if self.values[place].origin is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,15 +151,26 @@ class Provenance:
 
     @property
     def source(self) -> Value:
-        """Where the way back ends."""
-        return list(self.trace.chain(self.value))[-1]
+        """The field of a batch that it went through, or else where the way back ends."""
+        values = list(self.trace.chain(self.value))
+        return next((value for value in values if value.origin is Origin.BATCH), values[-1])
 
     def __str__(self) -> str:
-        steps = [f"  from {operation}" for operation in self.operations()]
-        end = [f"  of {self.source}"] if steps else []
+        steps = list(self._steps())
         places = dict.fromkeys(
             f"  {place.step} at {place.site}: {place.site.code}"
             for place in self.lineage.way_back(lambda _: True)
             if place.site is not None and place.step is not Step.SPELLED
         )
-        return "\n".join([str(self.trace.values[self.value]), *steps, *end, *places])
+        return "\n".join([str(self.trace.values[self.value]), *steps, *places])
+
+    def _steps(self) -> Iterator[str]:
+        """The way back: each operation, and each value on it that has a name or is the last."""
+        place: int | None = self.value
+        while place is not None:
+            value, before = self.trace.values[place], next(iter(self.trace.inputs(place)), None)
+            if place != self.value and (value.origin is not None or before is None):
+                yield f"  of {value}"
+            if value.operation is not None:
+                yield f"  from {self.trace.operations[value.operation]}"
+            place = before

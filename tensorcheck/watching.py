@@ -3,15 +3,19 @@
 import sys
 import weakref
 from collections.abc import Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Literal, Self
 
+import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
 import tensorcheck
 from tensorcheck.findings import Finding, Severity
+from tensorcheck.lineage import Step
+from tensorcheck.observe.describe import tensor_meta
 from tensorcheck.observe.environment import environment
 from tensorcheck.observe.lineages import lineage_of_argument
 from tensorcheck.observe.modules import shape_rows
@@ -19,7 +23,7 @@ from tensorcheck.record import Record
 from tensorcheck.report import Report
 from tensorcheck.session import OnFinding, Session
 from tensorcheck.shapes import ShapeTable
-from tensorcheck.trace import Provenance, Trace
+from tensorcheck.trace import Origin, Provenance, Trace, Value
 
 
 def watch(
@@ -134,10 +138,10 @@ class Watch:
         return self._session.tracing.trace(self._session.sites)
 
     def where(self, tensor: Tensor) -> Provenance:
-        """Where a tensor of the last traced step came from; print it, or walk it.
+        """Where a tensor came from; print it, or walk it.
 
-        The way through the operations is read from the trace, and the way through the source from the calling frame.
-        A `LookupError` says that the trace does not know the tensor.
+        The way through the operations is read from the last traced step, and the way through the source from the
+        calling frame. A `LookupError` says that neither knows the tensor.
 
         >>> import torch
         >>> model = torch.nn.Linear(4, 1)
@@ -145,11 +149,18 @@ class Watch:
         ...     print(watching.where(model(torch.zeros(8, 4))).source)
         float32[8, 4] cpu
         """
-        place = self._session.tracing.recorder.place_of(tensor)
-        if place is None:
+        trace, tracing = self.trace, self._session.tracing
+        lineage = lineage_of_argument(trace)
+        place = tracing.recorder.place_of(tensor)
+        if place is not None:
+            return Provenance(trace, place, lineage)
+        with torch._C.DisableTorchFunction():  # noqa: SLF001 - a user's mode must not see us read a dtype
+            origin, name = tracing.find(tensor)
+            held = Value(tensor_meta(tensor), origin=origin, name=name)
+        if origin is Origin.UNKNOWN and not any(step.step is not Step.SPELLED for step in lineage.ancestors):
             msg = "the trace does not know this tensor: it was made in another step, or while nothing was traced"
             raise LookupError(msg)
-        return Provenance(self.trace, place, lineage_of_argument(self._session.tracing.trace(self._session.sites)))
+        return Provenance(replace(trace, values=(*trace.values, held)), len(trace.values), lineage)
 
     def shapes(self) -> ShapeTable:
         """What each module was given and returned in the last traced call, and whether gradients reached it.

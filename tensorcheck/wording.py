@@ -261,15 +261,18 @@ def made(
     >>> [related.note for related in made(operand, lambda meta: meta.dtype == "float64", "float64")]
     ['`table` is float64 from here on']
     """
-    way = [ancestor for ancestor in _up_to(operand.lineage.way_back(guilty, makers), ends) if ancestor.site is not None]
+    is_shape = what.startswith("[")
+    whole = _up_to(operand.lineage.way_back(guilty, makers), ends)
+    way = [each for each in (_up_to_layer(whole, operand.lineage) if is_shape else whole) if each.site is not None]
     seen = {(operand.site.file, operand.site.line)} if operand.site is not None else set()
     places: list[Ancestor] = []
     for ancestor in way:
         if ancestor.step is not Step.SPELLED and ancestor.line is not None and ancestor.line not in seen:
             seen.add(ancestor.line)
             places.append(ancestor)
-    shown = tuple(_related(place, what, is_root=place is places[-1]) for place in _fewest(places))
     is_of_dataset = any(place.step is Step.SAMPLE for place in places)
+    is_told = not (is_shape and is_of_dataset and places[-1].meta is None)  # a sample has not the shape of its batch
+    shown = tuple(_related(place, what, is_root=is_told and place is places[-1]) for place in _fewest(places))
     return (*shown, *built(operand, seen)) if is_of_dataset else shown
 
 
@@ -280,6 +283,16 @@ def device_was_set(ancestor: Ancestor) -> bool:
     False
     """
     return ancestor.device_set is not None
+
+
+def _up_to_layer(way: Iterable[Ancestor], lineage: Lineage) -> Iterator[Ancestor]:
+    """The way to the last layer on it, which gives another shape than it is given, and beyond it what is known."""
+    is_beyond = False
+    for ancestor in way:
+        if is_beyond and ancestor.meta is None:
+            return
+        yield ancestor
+        is_beyond |= any(lineage.ancestors[parent].step is Step.LAYER for parent in ancestor.parents)
 
 
 def _up_to(way: Iterable[Ancestor], ends: Callable[[Ancestor], object]) -> Iterator[Ancestor]:
@@ -356,6 +369,8 @@ _NOTES = {
 def _related(place: Ancestor, what: str, *, is_root: bool) -> Related:
     name = place.name if len(place.name) <= _ROOM else f"{place.name[: _ROOM - 1]}…"
     doubt = "likely: " if place.meta is None and place.value is None else ""
+    is_other = what.startswith("[") and place.meta is not None and str(list(place.meta.shape)) != what
+    what = str(list(place.meta.shape)) if is_other and place.meta is not None else what
     root = f"{doubt}`{name}` is {what} from here on"
     note = root if is_root else _NOTES.get(place.step, "`{}` is made here").format(name)
     assert place.site is not None  # noqa: S101 - those without a site were left out

@@ -1,8 +1,8 @@
 """Pairs that nobody asked for: a column subtracted from a row, and the square of all pairs summed up.
 
 Code that wants all pairs says so: it puts in a dim with `unsqueeze`, `None`, `view` or `keepdim`, takes the pairs from
-one tensor, or reduces one of the two dims alone. Where a layer or a batch gave the column and everything that is made
-of the pairs is an average or a sum over them all, the shapes met by chance.
+one tensor, or reduces one of the two dims alone. Where a layer, a derivative or a batch gave the column and everything
+that is made of the pairs is an average or a sum over them all, the shapes met by chance.
 """
 
 from collections.abc import Iterator
@@ -13,7 +13,8 @@ from tensorcheck.tensors import TensorMeta
 from tensorcheck.trace import Operation, Origin, Trace
 
 _MEETING = frozenset({"sub", "subtract", "__sub__", "__rsub__", "rsub"})
-_LAYERS = frozenset({"linear", "bilinear"})
+_MAKERS = frozenset({"linear", "bilinear", "grad"})
+"""Layers, and what differentiates by a column, as differential equations do: that gives a column too."""
 _WITH_DIMS = frozenset(["mean", "sum", "amax", "amin", "logsumexp", "norm", "view", "reshape", "unsqueeze", "expand"])
 """Functions whose user says what dims the result has, even where they stay as they are."""
 _LEAST = 2
@@ -29,6 +30,8 @@ class Meeting:
     column_is_left: bool
     made: Site | None
     """Where the column was made."""
+    row: Site | None
+    """Where the row got its shape."""
 
     @property
     def size(self) -> int:
@@ -52,13 +55,26 @@ def _meeting(trace: Trace, operation: Operation) -> Iterator[Meeting]:
     maker = _maker_of_column(trace, column)
     if maker is None or maker in set(trace.ancestors(row)) or not _is_reduced_whole(trace, operation):
         return
-    made = trace.values[maker].operation
-    site = trace.operations[made].site if made is not None else None
-    yield Meeting(operation, left, right, column is operation.inputs[0], site)
+    made, got = _site(trace, maker), _site(trace, _first_of_shape(trace, row))
+    yield Meeting(operation, left, right, column is operation.inputs[0], made, got)
+
+
+def _site(trace: Trace, place: int) -> Site | None:
+    """Where a value was made."""
+    made = trace.values[place].operation
+    return trace.operations[made].site if made is not None else None
+
+
+def _first_of_shape(trace: Trace, place: int) -> int:
+    """The first value on the way to one, by first inputs, that has its shape."""
+    shape = trace.values[place].meta.shape
+    while (before := next(iter(trace.inputs(place)), None)) is not None and trace.values[before].meta.shape == shape:
+        place = before
+    return place
 
 
 def _maker_of_column(trace: Trace, column: int) -> int | None:
-    """The value of a layer or of a batch that the column is, but for functions of each element."""
+    """The value of a layer, of a derivative or of a batch that the column is, but for functions of each element."""
     shape = trace.values[column].meta.shape
     place: int | None = column
     while place is not None and trace.values[place].meta.shape == shape:
@@ -66,12 +82,18 @@ def _maker_of_column(trace: Trace, column: int) -> int | None:
         if value.origin is Origin.BATCH:
             return place
         made_by = trace.operations[value.operation].name if value.operation is not None else ""
-        if made_by in _LAYERS:
+        if made_by in _MAKERS:
             return place
         if made_by in _WITH_DIMS:
             return None
         place = next(iter(trace.inputs(place)), None)
     return None
+
+
+def _has_within(shape: tuple[int, ...], size: tuple[int, ...]) -> bool:
+    """Whether all pairs are still there, alone or stacked with others."""
+    rest = iter(shape)
+    return all(each in rest for each in size)
 
 
 def _is_reduced_whole(trace: Trace, operation: Operation) -> bool:
@@ -84,7 +106,7 @@ def _is_reduced_whole(trace: Trace, operation: Operation) -> bool:
         for place in later.outputs:
             shape = trace.values[place].meta.shape
             is_reduced |= shape == ()
-            if shape == size:
+            if _has_within(shape, size):
                 pairs.add(place)
             elif shape != ():
                 return False

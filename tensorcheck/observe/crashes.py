@@ -22,7 +22,7 @@ from tensorcheck.observe.loadings import loading_of
 from tensorcheck.observe.operands import operand_of
 from tensorcheck.observe.operations import Recorder
 from tensorcheck.observe.optimizer_states import odd_state_of
-from tensorcheck.observe.restorings import restoring_of
+from tensorcheck.observe.restorings import restoring_of, saved_beside
 from tensorcheck.observe.sources import definition_site
 from tensorcheck.observe.stack import StackFrame, standing
 from tensorcheck.observe.subject import Subject
@@ -90,6 +90,7 @@ class _Reader:
             site=self._sites.at(user.frame.f_code, user.instruction) if user else None,
             loading=self._read("the samples", lambda: loading_of(self._error, frames, run.drawn), None),
             restoring=self._read("the state", lambda: restoring_of(self._error, frames, lineages), None),
+            saved=self._read("the file", lambda: saved_beside(frames), None),
             differentiation=self._read("the graph", lambda: self._differentiation(loss), None),
             odd_state=self._read("the optimizer", lambda: odd_state_of(frames), None),
             trainable_models=self._read("the parameters", lambda: trainable_of(frames, watched, lineage), None),

@@ -1,6 +1,7 @@
 """From tensors and modules to plain facts."""
 
 import dataclasses
+import functools
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, cast
@@ -25,13 +26,19 @@ Signature = tuple[object, ...]
 
 def tensor_meta(tensor: Tensor) -> TensorMeta:
     """A tensor's metadata; what is no single size is -1: of a nested tensor's dims, of a lazy parameter."""
-    return TensorMeta(
-        shape=_shape(tensor),
-        dtype=str(tensor.dtype).removeprefix("torch."),
-        device=str(tensor.device),
-        requires_grad=tensor.requires_grad,
-        is_leaf=tensor.is_leaf,
-    )
+    return _meta(_shape(tensor), tensor.dtype, tensor.device, tensor.requires_grad, tensor.is_leaf)
+
+
+@functools.lru_cache(maxsize=1024)
+def _meta(
+    shape: tuple[int, ...],
+    dtype: torch.dtype,
+    device: torch.device,
+    requires_grad: bool,  # noqa: FBT001 - each of these is a part of what is looked up, by position
+    is_leaf: bool,  # noqa: FBT001 - likewise
+) -> TensorMeta:
+    """The same for the same: a traced step describes the same few kinds of tensors over and over."""
+    return TensorMeta(shape, str(dtype).removeprefix("torch."), str(device), requires_grad, is_leaf)
 
 
 def _shape(tensor: Tensor) -> tuple[int, ...]:
@@ -100,7 +107,11 @@ def module_meta(module: nn.Module, path: str, definition: Site | None = None) ->
     return ModuleMeta(
         path=path,
         kind=kind.__name__,
-        settings={name: value for name, value in vars(module).items() if _is_setting(name, value)},
+        settings={
+            name: value
+            for name, value in vars(module).items()
+            if name[:1] != "_" and (type(value) in _SETTINGS or _is_setting(value))
+        },
         parameters=_named(module._parameters),  # noqa: SLF001 - its own, and no property is run
         buffers=_named(module._buffers),  # noqa: SLF001 - likewise
         is_builtin=kind.__module__.startswith("torch.nn."),
@@ -109,14 +120,10 @@ def module_meta(module: nn.Module, path: str, definition: Site | None = None) ->
 
 
 def _named(tensors: Mapping[str, Tensor | None]) -> tuple[NamedTensor, ...]:
-    return tuple(NamedTensor(name, tensor_meta(tensor)) for name, tensor in tensors.items() if tensor is not None)
+    return tuple([NamedTensor(name, tensor_meta(tensor)) for name, tensor in tensors.items() if tensor is not None])
 
 
-def _is_setting(name: str, value: object) -> bool:
-    if name.startswith("_"):
-        return False
-    if type(value) in _SETTINGS:
-        return True
+def _is_setting(value: object) -> bool:
     parts: tuple[object, ...] = cast("tuple[object, ...]", value) if is_a(value, tuple) else (value,)
     return all(is_a(part, *_SETTINGS) for part in parts)
 
@@ -129,6 +136,8 @@ def named_arguments(
 ) -> tuple[NamedTensor, ...]:
     """The tensors that a method is called with, by the names of its parameters; `args` without its `self`."""
     names = _parameters_of(function)
+    if len(args) == 1 and names and not kwargs:
+        return named_tensors(args[0], names[0])
     positional = {
         names[index] if index < len(names) else f"args[{index - len(names)}]": value for index, value in enumerate(args)
     }

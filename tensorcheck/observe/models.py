@@ -23,6 +23,7 @@ from tensorcheck.observe.modules import ModuleCalls
 from tensorcheck.observe.patches import PATCHES, Listener
 from tensorcheck.observe.probe import Probe, Sink
 from tensorcheck.observe.subject import Subject
+from tensorcheck.observe.tracing import WITH_FAST_PATHS
 
 
 class _Compilations(Listener):
@@ -95,21 +96,21 @@ class ModelProbe(Probe):
         training, tracing = model.training, self.sink.tracing
         with torch._C.DisableTorchFunction():  # noqa: SLF001 - a user's mode must not see us read a dtype
             self._given = given = (training, signature(args), signature(kwargs) if kwargs else ())
-        if given not in self._met or self._subject.last_mode is not training:
-            self._met_anew(given)
-        if tracing.is_due:
-            tracing.settle(self._subject.step)
+        is_new = (given not in self._met or self._subject.last_mode is not training) and self._is_new(given)
+        if (tracing.is_due or is_new) and not isinstance(model, WITH_FAST_PATHS):  # that would miss its own patch
+            tracing.settle(self._subject.step, is_new=is_new)
         if tracing.is_open:
             self._traced(model)
 
-    def _met_anew(self, given: tuple[bool, Hashable, Hashable]) -> None:
-        """Trace the call, if it is the first of this signature, or the first after this switch."""
+    def _is_new(self, given: tuple[bool, Hashable, Hashable]) -> bool:
+        """Whether it is the first call of this signature, or the first after a switch of mode to this one."""
         training, *inputs = given
-        switch = (self._subject.last_mode, training)
-        news = {given, tuple(inputs), *([switch] if None not in switch else [])} - self._met
-        self._met |= news
-        if switch in news or tuple(inputs) in news:
-            self.sink.tracing.rearm(self._subject.step)
+        met = {given, ("inputs", *inputs)}
+        if self._subject.last_mode not in (None, training):
+            met.add(("switch", training))
+        new = met - self._met - {given}
+        self._met |= met
+        return bool(new)
 
     def _traced(self, model: nn.Module) -> None:
         if model is self._subject.model() and self._modules.wants_this_call():
@@ -127,6 +128,8 @@ class ModelProbe(Probe):
     def returned(self, args: tuple[Any, ...], kwargs: dict[str, Any], result: object) -> None:
         """The model returned."""
         model: nn.Module = args[0]
+        if self._depth == 1 and self._modules.is_started and model is self._subject.model():
+            self._modules.model_returned(args, kwargs, result)
         if self._is_ours(model) and self._leave():
             with torch._C.DisableTorchFunction():  # noqa: SLF001 - a user's mode must not see us read a dtype
                 self._finished(model, args[1:], kwargs, result)

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from torch._C import _len_torch_function_stack
 from torch.compiler import is_compiling
 from torch.fx._symbolic_trace import is_fx_symbolic_tracing
 from torch.fx.experimental.proxy_tensor import get_proxy_mode
@@ -33,13 +34,11 @@ def _something_is_compiled() -> bool:
     return any(callable(backend) for backend in getattr(frames, "cached_backends", {}).values())
 
 
-def is_on_stack(mode: TorchFunctionMode) -> bool:
-    """Whether the mode is on this thread's stack; it can't be seen inside `backward` or a mode's own handler."""
-    return any(other is mode for other in _get_current_function_mode_stack())
-
-
 def insert_at_bottom(mode: TorchFunctionMode) -> None:
     """Put a mode below those of the user."""
+    if not _len_torch_function_stack():
+        _push_mode(mode)
+        return
     above = _take_all()
     while above and isinstance(above[-1], DeviceContext):
         _push_mode(above.pop())
@@ -48,11 +47,19 @@ def insert_at_bottom(mode: TorchFunctionMode) -> None:
 
 
 def remove(mode: TorchFunctionMode) -> bool:
-    """Take a mode out from wherever it is on this thread's stack; False if it is not there."""
-    if not is_on_stack(mode):
-        return False
-    _put_back([other for other in _take_all() if other is not mode])
-    return True
+    """Take a mode out from wherever it is on this thread's stack; False if it is not there.
+
+    Inside of a mode's own handler it is not, nor inside what that calls: of ours, that is all that `backward` runs.
+    """
+    above, is_found = [], False
+    for _ in range(_len_torch_function_stack()):
+        other = _pop_mode()
+        is_found = other is mode
+        if is_found:
+            break
+        above.append(other)
+    _put_back(above)
+    return is_found
 
 
 @contextmanager

@@ -7,6 +7,7 @@ for to change an attribute of a class that has hundreds of subclasses takes long
 
 import math
 from collections.abc import Iterator, Sequence
+from operator import itemgetter
 from typing import Any
 
 import torch
@@ -33,10 +34,14 @@ class ModuleCalls(Listener):
     def __init__(self, sink: Sink, subject: Subject) -> None:
         self._sink = sink
         self._subject = subject
-        self._is_started = False
+        self.is_started = False
         self._calls = 0
         self._counted = (-1, -1)
         """The step and the opening of the trace that these are calls of."""
+        self._is_compiled = False
+        self._open: list[int] = []
+        """Which of the calls of a module, in order, those are that have not returned."""
+        self._entered = 0
         self._last_step = -1
         """The step that was traced last."""
 
@@ -45,12 +50,14 @@ class ModuleCalls(Listener):
         if not self._sink.tracing.is_open:
             return False
         counted = (self._subject.step, self._sink.tracing.openings)
+        if counted[1] != self._counted[1]:
+            self._is_compiled = self._holds_compiled()
         if counted != self._counted:
             self._counted, self._calls = counted, 0
         self._calls += 1
-        return self._calls <= _CALLS_A_STEP and not self._is_compiled()
+        return self._calls <= _CALLS_A_STEP and not self._is_compiled
 
-    def _is_compiled(self) -> bool:
+    def _holds_compiled(self) -> bool:
         model = self._subject.model()
         return model is None or any(
             module._compiled_call_impl is not None or hasattr(module, "dynamo_ctx")  # noqa: SLF001 - no other sign
@@ -61,37 +68,62 @@ class ModuleCalls(Listener):
         """Hear the modules from now on."""
         self._sink.tracing.module_entered(model, "")
         self._subject.calls.clear()
+        self._subject.entered.clear()
+        self._subject.whole = None
+        self._open.clear()
+        self._entered = 0
         self._subject.is_call_traced = True
         if self._subject.step != self._last_step:
             self._last_step = self._subject.step
             self._subject.traced += 1
-        self._is_started = True
+        self.is_started = True
 
     def stop(self) -> None:
         """Hear them no more."""
-        if self._is_started:
-            self._is_started = False
+        if self.is_started:
+            self.is_started = False
             self._sink.tracing.module_left()
 
     def before(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:  # noqa: ARG002
         """A module is about to run."""
-        if self._is_started:
+        if self.is_started:
             self._sink.tracing.module_entered(args[0], self._subject.path_of(args[0]) or "")
+            self._open.append(self._entered)
+            self._entered += 1
 
     def raised(self, args: tuple[Any, ...], kwargs: dict[str, Any], error: BaseException) -> None:  # noqa: ARG002
         """A module raised; the model's own probe hears of it too."""
-        if self._is_started:
-            self._sink.tracing.module_left()
+        if self.is_started:
+            self._leave()
+
+    def _leave(self) -> int:
+        self._sink.tracing.module_left()
+        return self._open.pop() if self._open else 0
 
     def returned(self, args: tuple[Any, ...], kwargs: dict[str, Any], result: object) -> None:
         """A module returned."""
-        if not self._is_started:
+        if not self.is_started:
             return
         module = args[0]
-        self._sink.tracing.module_left()
+        entered = self._leave()
         if self._subject.path_of(module):
+            self._subject.entered.append(entered)
             with torch._C.DisableTorchFunction():  # noqa: SLF001 - a user's mode must not see us read a dtype
                 self._record(module, args[1:], kwargs, result)
+
+    def model_returned(self, args: tuple[Any, ...], kwargs: dict[str, Any], result: object) -> None:
+        """The model itself returned: it has a row of its own where it has weights of its own, or no parts."""
+        model = args[0]
+        if self.is_started and (model._parameters or not model._modules):  # noqa: SLF001 - runs no property
+            with torch._C.DisableTorchFunction():  # noqa: SLF001 - a user's mode must not see us read a dtype
+                self._subject.whole = ModuleCalled(
+                    step=self._subject.step,
+                    module=self._subject.meta_of(model),
+                    inputs=named_arguments(type(model).forward, args[1:], kwargs),
+                    outputs=named_tensors(result, "output"),
+                    is_grad_enabled=torch.is_grad_enabled(),
+                    site=None,
+                )
 
     def _record(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], result: object) -> None:
         inputs = named_arguments(type(module).forward, args, kwargs)
@@ -130,10 +162,15 @@ class ModuleCalls(Listener):
 
 
 def shape_rows(subject: Subject) -> Iterator[ModuleRow]:
-    """The calls of the last traced call of a model, with what its optimizer's last traced step said of gradients."""
-    for call in subject.calls:
+    """The calls of the last traced call of a model, with what its optimizer's last traced step said of gradients.
+
+    They come as they were called, so that a module stands above those that it calls.
+    """
+    calls = [call for _, call in sorted(zip(subject.entered, subject.calls, strict=False), key=itemgetter(0))]
+    for call in calls if subject.whole is None else [subject.whole, *calls]:
         own = call.module.parameters
-        names = [f"{call.module.path}.{tensor.name}" for tensor in own if tensor.meta.requires_grad]
+        prefix = f"{call.module.path}." if call.module.path else ""
+        names = [f"{prefix}{tensor.name}" for tensor in own if tensor.meta.requires_grad]
         yield ModuleRow(
             call.module.path,
             call.module.kind,

@@ -209,10 +209,7 @@ class Recorder(TorchFunctionMode):
     def _record(
         self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any] | None, result: object
     ) -> None:
-        if result is None:
-            made = _changed(func, args)
-        else:
-            made = [result] if isinstance(result, Tensor) else _tensors(result)
+        made = _changed(func, args) if result is None else _tensors(result)
         if made and _name(func) not in _UNINTERESTING:
             with torch._C.DisableTorchFunction():  # noqa: SLF001 - a user's mode must not see us read a dtype
                 self._write(func, _tensors((args, kwargs) if kwargs else args), made)
@@ -259,17 +256,22 @@ Recorder.__torch_function__.__code__ = Recorder.__torch_function__.__code__.repl
 
 def _tensors(value: object) -> list[Tensor]:
     """The tensors among arguments or results, as deep as functions of PyTorch nest them."""
+    if isinstance(value, Tensor):
+        return [value]
     found: list[Tensor] = []
     waiting = [value]
     while waiting:
         each = waiting.pop()
         if isinstance(each, Tensor):
             found.append(each)
-        elif isinstance(each, tuple | list):
+        elif isinstance(each, _SEQUENCES):
             waiting += reversed(each)
         elif isinstance(each, dict):
             waiting += reversed(each.values())
     return found
+
+
+_SEQUENCES = (tuple, list)
 
 
 def _changed(func: Callable[..., Any], args: tuple[Any, ...]) -> list[Tensor]:

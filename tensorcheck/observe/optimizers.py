@@ -1,8 +1,6 @@
 """Optimizers: what they hold, when they step and when gradients are zeroed."""
 
-import gc
 import weakref
-from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Any, ClassVar
 
@@ -11,18 +9,13 @@ from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
 from tensorcheck.events import Event, GradientsArrived, OptimizerSeen, Stage, StepTaken, StepTraced, ZeroedElsewhere
-from tensorcheck.lineage import Lineage
-from tensorcheck.observe.describe import tensor_meta
 from tensorcheck.observe.followed import Followed, FollowedOptimizers
+from tensorcheck.observe.forgotten import forgotten_by
 from tensorcheck.observe.frames import user_frame
-from tensorcheck.observe.lineages import Lineages
 from tensorcheck.observe.patches import PATCHES
 from tensorcheck.observe.probe import Probe, Sink
-from tensorcheck.observe.sources import definition_site
-from tensorcheck.observe.stack import standing
 from tensorcheck.observe.subject import Subject
 from tensorcheck.sites import Site
-from tensorcheck.tensors import NamedTensor
 
 
 class OptimizerProbe(Probe):
@@ -59,7 +52,7 @@ class OptimizerProbe(Probe):
                 if not followed.has_stepped:
                     site = self.sink.sites.here()
                     self.sink.emit(_optimizer_seen(subject, optimizer, built=followed.built, site=site), subject)
-                if self.sink.tracing.is_open and subject.calls:
+                if self.sink.tracing.is_open and (subject.calls or subject.whole is not None):
                     arrived = _gradients_arrived(subject, optimizer)
                     subject.reached = frozenset(arrived.reached)
                     self.sink.emit(arrived, subject)
@@ -178,49 +171,19 @@ def _held(optimizer: Optimizer, subject: Subject) -> dict[str, Tensor]:
 
 def _optimizer_seen(subject: Subject, optimizer: Optimizer, *, built: Site | None, site: Site | None) -> OptimizerSeen:
     held = _held(optimizer, subject)
-    forgotten = _forgotten(subject, held)
-    lineage, definitions = _origins(optimizer, subject, forgotten) if forgotten else (Lineage(), ())
+    forgotten = forgotten_by(optimizer, subject, held)
     return OptimizerSeen(
         step=subject.step,
         kind=type(optimizer).__name__,
         held=tuple(held),
         held_frozen=tuple(name for name, tensor in held.items() if not tensor.requires_grad),
-        forgotten=forgotten,
+        forgotten=forgotten.parameters,
         built=built,
         site=site,
-        lineage=lineage,
-        definitions=definitions,
+        lineage=forgotten.lineage,
+        definitions=forgotten.definitions,
+        containers=forgotten.containers,
     )
-
-
-def _origins(
-    optimizer: Optimizer, subject: Subject, forgotten: Sequence[NamedTensor]
-) -> tuple[Lineage, tuple[Site, ...]]:
-    """Where the optimizer of the running line came from, and where the modules that it does not hold were built."""
-    model = subject.model()
-    paths = dict.fromkeys(tensor.name.rpartition(".")[0] for tensor in forgotten)
-    with standing() as frames:
-        lineages = Lineages(frames)
-        sites = [definition_site(model, path, lineages.scope) for path in paths if path] if model is not None else []
-        return lineages.of_object(optimizer), tuple(dict.fromkeys(site for site in sites if site is not None))
-
-
-def _forgotten(subject: Subject, held: dict[str, Tensor]) -> tuple[NamedTensor, ...]:
-    """The parameters that have a gradient and that no optimizer holds.
-
-    All optimizers that are alive are asked, for a model may have several, and the others may not have stepped yet.
-    """
-    missing = {
-        name: tensor
-        for name, tensor in subject.parameters()
-        if name not in held and tensor.requires_grad and tensor.grad is not None
-    }
-    if not missing:
-        return ()
-    # `type(...)` and not `isinstance`: that would run the `__class__` property of any lazy proxy on the heap.
-    optimizers = [thing for thing in gc.get_objects() if issubclass(type(thing), Optimizer)]
-    taken = {id(tensor) for each in optimizers for group in each.param_groups for tensor in group["params"]}
-    return tuple(NamedTensor(name, tensor_meta(tensor)) for name, tensor in missing.items() if id(tensor) not in taken)
 
 
 def _gradients_arrived(subject: Subject, optimizer: Optimizer) -> GradientsArrived:

@@ -6,7 +6,8 @@ from types import ModuleType
 from typing import Any, ClassVar
 
 import torch
-from torch import nn
+from torch._functorch import eager_transforms
+from torch._functorch import vmap as functorch_vmap
 from torch.optim import Optimizer
 
 from tensorcheck.events import Event
@@ -14,6 +15,7 @@ from tensorcheck.observe import modes
 from tensorcheck.observe.describe import tensors_in
 from tensorcheck.observe.patches import PATCHES, Listener
 from tensorcheck.observe.probe import Probe, Sink
+from tensorcheck.observe.tracing import WITH_FAST_PATHS
 
 _UNRECORDED: tuple[tuple[type | ModuleType, str], ...] = (
     (Optimizer, "zero_grad"),
@@ -22,14 +24,18 @@ _UNRECORDED: tuple[tuple[type | ModuleType, str], ...] = (
     (torch.export, "export"),
 )
 """An optimizer's own arithmetic, and compilers that write down the stack or the modes that they find."""
-_UNSEEN: tuple[tuple[type | ModuleType, str], ...] = (
-    (torch, "from_numpy"),
-    (torch, "frombuffer"),
-    (torch, "from_dlpack"),
-    (torch.autograd.Function, "apply"),
+_UNSEEN: tuple[tuple[type | ModuleType, str, Callable[..., Any]], ...] = (
+    (torch, "from_numpy", torch.from_numpy),
+    (torch, "frombuffer", torch.frombuffer),
+    (torch, "from_dlpack", torch.utils.dlpack.from_dlpack),
+    (torch.autograd.Function, "apply", torch.autograd.Function.apply),
+    (torch.autograd, "grad", torch.autograd.grad),
+    (functorch_vmap, "_add_batch_dim", torch.vmap),
+    (functorch_vmap, "_remove_batch_dim", torch.vmap),
+    (eager_transforms, "_wrap_for_grad", torch.func.grad),
+    (eager_transforms, "_unwrap_for_grad", torch.func.grad),
 )
-"""What makes tensors without a function mode seeing it."""
-_WITH_FAST_PATHS = (nn.MultiheadAttention, nn.TransformerEncoderLayer, nn.TransformerEncoder)
+"""What makes tensors without a function mode seeing it, and what the user calls it."""
 
 
 class RecordingProbe(Probe):
@@ -49,14 +55,14 @@ class RecordingProbe(Probe):
         tracing.open()
 
     def _patch(self, handles: ExitStack) -> None:
-        handles.enter_context(PATCHES.undo_in_forks(self.sink.tracing.end))
+        handles.enter_context(PATCHES.undo_in_forks(self.sink.tracing.close))
         handles.enter_context(PATCHES.patch_attribute(torch, "compile", self))
         for owner, name in _UNRECORDED:
             handles.enter_context(PATCHES.patch_attribute(owner, name, _Suspending(self.sink)))
-        for cls in _WITH_FAST_PATHS:
+        for cls in WITH_FAST_PATHS:
             handles.enter_context(PATCHES.patch_attribute(cls, "forward", _FastPaths(self.sink)))
-        for owner, name in _UNSEEN:
-            handles.enter_context(PATCHES.patch_attribute(owner, name, _Unseen(self.sink, getattr(owner, name))))
+        for owner, name, function in _UNSEEN:
+            handles.enter_context(PATCHES.patch_attribute(owner, name, _Unseen(self.sink, function)))
 
     def before(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:  # noqa: ARG002
         """`torch.compile` is called: no mode may be active around what it makes."""

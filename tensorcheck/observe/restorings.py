@@ -192,6 +192,14 @@ def _maker(lineages: Lineages, node: ast.expr | None, called: str) -> Site | Non
     return found[0].site if found else None
 
 
+def saved_beside(frames: Sequence[StackFrame]) -> Site | None:
+    """Where the file was saved that `torch.load` refuses, as far as the file of its caller shows it."""
+    is_load = [frame.owner is Owner.TORCH and frame.frame.f_code.co_name == "load" for frame in frames]
+    above = frames[: is_load.index(True)] if True in is_load else []
+    user = next((frame for frame in reversed(above) if frame.owner is Owner.USER), None)
+    return _only_save(user.frame.f_code.co_filename) if user is not None else None
+
+
 def _only_save(filename: str) -> Site | None:
     """The call of `torch.save` in a file that has just one."""
     calls = [node for node in ast.walk(tree_of(filename) or ast.Module([], [])) if isinstance(node, ast.Call)]

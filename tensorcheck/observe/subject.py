@@ -26,7 +26,11 @@ class Subject:
         self.last_mode: bool | None = None
         self.output_required_grad: bool | None = None
         self.calls: list[ModuleCalled] = []
-        """What its modules did in its last traced call."""
+        """What its modules did in its last traced call, in the order in which they returned."""
+        self.entered: list[int] = []
+        """Which of them each was, in the order in which they were called."""
+        self.whole: ModuleCalled | None = None
+        """What the model itself did in that call."""
         self.is_call_traced = False
         """Whether its last call in this step was that one."""
         self.reached: frozenset[str] = frozenset()

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -23,6 +24,8 @@ from tensorcheck.trace import Operation, Origin, Trace
 
 TRACED_STEPS = 3
 """The first steps, each of which is traced."""
+WITH_FAST_PATHS = (nn.MultiheadAttention, nn.TransformerEncoderLayer, nn.TransformerEncoder)
+"""What takes another way through its `forward`, with other bits, while a mode is on the stack."""
 MOST_REARMS = 5
 """How often in a run a later step is traced because something new was seen."""
 
@@ -48,6 +51,7 @@ class Tracing:
         self._is_ended = False
         self._is_on_stack = False
         self._is_rearmed = False
+        self._wants_rearm = False
         self._rearms = 0
         self._thread = threading.get_ident()
         self._subjects = subjects
@@ -87,13 +91,25 @@ class Tracing:
         self._is_ended = True
         self.close()
 
-    def rearm(self, step: int) -> None:
-        """Something new is seen: record the step that is under way from here on, unless that was done often enough.
+    def rearm_next_step(self) -> None:
+        """Something was found in what is done already: record the next step, or the next call of a model."""
+        self._wants_rearm = self._wants_rearm or (not self.is_open and self._may_rearm())
+        self.is_due = self.is_due or self._wants_rearm
 
-        A trace that is open goes on; one that waits for the next step waits no longer.
+    def settle(self, step: int, *, is_new: bool = False) -> None:
+        """Between steps, or before a call of a model: do what is due, and record a call of a new kind.
+
+        A mode that was out of reach is taken away now, if it is not so still.
         """
-        if not self._may_rearm():
-            return
+        if not self.is_open and self._is_on_stack:
+            self._off()
+        if (is_new or self._wants_rearm) and self._may_rearm():
+            self._rearm(step)
+        self._wants_rearm = False
+        self.is_due = not self.is_open and self._is_on_stack
+
+    def _rearm(self, step: int) -> None:
+        """Record the step that is under way from here on; a trace that waits for the next step waits no longer."""
         if not self.is_open:
             self._rearms += 1
             self._is_rearmed = True
@@ -103,19 +119,6 @@ class Tracing:
             self._rearms += 1
             self.openings += 1
             self._go_on()
-
-    def rearm_next_step(self) -> None:
-        """Something was found in what is done already: record the next step, or the next call of a model."""
-        self.is_due = self.is_due or (not self.is_open and self._may_rearm())
-
-    def settle(self, step: int) -> None:
-        """A model is about to be called, and something waits for that: the next step, or a mode that could not go."""
-        self.is_due = False
-        if self.is_open or not self._is_on_stack:
-            self.rearm(step)
-        else:
-            self._off()
-            self.is_due = self._is_on_stack
 
     def _may_rearm(self) -> bool:
         """Modes are of a thread; and what is compiled or captured just now would hold ours."""
@@ -162,15 +165,21 @@ class Tracing:
 
     def resume_after_optimizer(self, optimizer: Optimizer) -> None:
         """It has stepped, which counts as one operation; one that raised is made up for at the next step."""
+        if self.is_open:
+            with torch._C.DisableTorchFunction():  # noqa: SLF001 - reading `grad` is no operation of the user's
+                held = [tensor for group in optimizer.param_groups for tensor in group["params"]]
+                moved = [tensor for tensor in held if tensor.grad is not None]
         if self._is_in_optimizer:
             self._is_in_optimizer = False
             self.resume()
-        moved = [tensor for group in optimizer.param_groups for tensor in group["params"] if tensor.grad is not None]
-        self.record_call(type(optimizer).step, moved, moved)
+        if self.is_open:
+            self.record_call(type(optimizer).step, moved, moved)
 
     def wait_for_step(self) -> None:
         """Record no more in this step: enough of it was seen."""
-        if self.is_open and not self._waits_for_step:
+        if self._is_rearmed:
+            self.close()
+        elif self.is_open and not self._waits_for_step:
             self._waits_for_step = True
             self._off()
 

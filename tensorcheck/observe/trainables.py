@@ -29,14 +29,13 @@ def trainable_of(
     scopes = scopes_of(frames)
     models = list(watched) or _running(frames) or _mentioned(models_of(scopes), scopes, lineage)
     parameters = [pair for model in models for pair in model.named_parameters()]
-    files = _user_files(scopes)
     return Trainable(
         wanted=tuple(name for name, parameter in parameters if parameter.requires_grad),
         frozen=tuple(name for name, parameter in parameters if not parameter.requires_grad),
-        freezing=tuple(site for file in files for site in _found(file, _freezes)),
+        freezing=tuple(_found_in(scopes, _freezes)),
         repeated=tuple(_repeated(frames, parameters)),
         is_grad_enabled=torch.is_grad_enabled(),
-        switching_off=tuple(site for file in files for site in _found(file, _switches_off)),
+        switching_off=tuple(_found_in(scopes, _switches_off)),
     )
 
 
@@ -95,10 +94,13 @@ def _repeated(frames: Sequence[StackFrame], parameters: Sequence[tuple[str, nn.P
             return
 
 
-def _user_files(scopes: Sequence[Scope]) -> list[str]:
+def _found_in(scopes: Sequence[Scope], is_wanted: Callable[[ast.AST], bool]) -> list[Site]:
+    """The places that do something in the files of the running code; where none does, in the user's other modules."""
+    running = dict.fromkeys(scope.filename for scope in reversed(scopes))
     modules = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
-    own = [file for file in modules if isinstance(file, str) and owner_of(file) is Owner.USER]
-    return list(dict.fromkeys([*(scope.filename for scope in reversed(scopes)), *own]))
+    others = dict.fromkeys(file for file in modules if isinstance(file, str) and owner_of(file) is Owner.USER)
+    found = [site for file in running for site in _found(file, is_wanted)]
+    return found or [site for file in others for site in _found(file, is_wanted)]
 
 
 def _found(file: str, is_wanted: Callable[[ast.AST], bool]) -> Iterator[Site]:

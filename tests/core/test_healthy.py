@@ -59,6 +59,23 @@ def test_gan_with_two_optimizers() -> None:
             of_generator.step()
 
 
+@pytest.mark.parametrize("to_none", [True, False])
+def test_gan_whose_critic_is_zeroed_before_its_own_step(to_none: bool) -> None:  # noqa: FBT001 - a case
+    generator, critic = net(4), nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 1))
+    of_generator = torch.optim.Adam(generator.parameters())
+    of_critic = torch.optim.Adam(critic.parameters())
+    with watched(generator), watched(critic):
+        for _ in range(STEPS):
+            fake = generator(torch.rand(8, 4))
+            critic.zero_grad(set_to_none=to_none)
+            critic(torch.rand(8, 4)).mean().backward()
+            critic(fake.detach()).mean().neg().backward()
+            of_critic.step()
+            generator.zero_grad(set_to_none=to_none)
+            critic(fake).mean().backward()
+            of_generator.step()
+
+
 def test_gan_whose_optimizers_step_in_turns() -> None:
     generator, critic = net(4), net(1)
     of_generator = torch.optim.SGD(generator.parameters(), lr=0.1)

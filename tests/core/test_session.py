@@ -141,6 +141,19 @@ def test_an_exception_that_the_script_handles_is_no_finding() -> None:
     assert any("handled" in skipped.why for skipped in watch.report.record.coverage.skipped)
 
 
+def test_an_exception_that_the_script_handles_in_each_epoch_is_no_finding_in_the_last_either() -> None:
+    model = nn.Linear(4, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with tensorcheck.watch(model) as watch:
+        for _ in range(3):
+            optimizer.zero_grad()
+            model(torch.zeros(8, 4)).mean().backward()
+            optimizer.step()
+            with pytest.raises(RuntimeError):
+                model(torch.zeros(8, 5))
+    assert watch.findings == ()
+
+
 def test_a_direct_call_of_forward_counts_as_a_call_of_the_model() -> None:
     model = nn.Linear(4, 1)
     with tensorcheck.watch(model) as watch:

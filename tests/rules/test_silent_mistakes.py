@@ -187,3 +187,105 @@ def test_a_second_input_without_a_gradient_is_silent_while_others_have_one() -> 
             optimizer.step()
 
     assert [finding.rule for finding in watch.findings] == []
+
+
+class _Blocks(nn.Module):
+    """A network that keeps its blocks in a list of this kind."""
+
+    def __init__(self, kind: Callable[[list[nn.Module]], object]) -> None:
+        super().__init__()
+        self.blocks = kind([nn.Linear(4, 4), nn.Linear(4, 4)])
+        self.head = nn.Linear(4, 1)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        for block in self.blocks:  # type: ignore[attr-defined]
+            inputs = block(inputs)
+        result: Tensor = self.head(inputs)
+        return result
+
+
+class _Centres(nn.Module):
+    """A loss with a parameter of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.centre = nn.Parameter(torch.zeros(1))
+
+    def forward(self, scores: Tensor) -> Tensor:
+        return (scores - self.centre).square().mean()
+
+
+def forgotten_in(model: nn.Module, loss: Callable[[Tensor], Tensor], parameters: list[nn.Parameter]) -> list[Finding]:
+    optimizer = torch.optim.SGD(parameters, lr=0.01)
+    with tensorcheck.watch(model, on_finding=list[Finding]().append) as watch:
+        for _ in range(3):
+            optimizer.zero_grad()
+            loss(model(torch.rand(8, 4))).backward()
+            optimizer.step()
+    return list(watch.findings)
+
+
+def test_layers_in_a_plain_list_are_found() -> None:
+    model = _Blocks(list)
+    (finding,) = forgotten_in(model, Tensor.mean, [*model.parameters()])
+    assert finding.rule == "TCK402"
+    assert "`blocks[0].weight`" in finding.got
+    assert [place.site.code for place in finding.related][
+        -1
+    ] == "self.blocks = kind([nn.Linear(4, 4), nn.Linear(4, 4)])"
+
+
+def test_layers_in_a_plain_list_that_the_optimizer_holds_are_silent() -> None:
+    model = _Blocks(list)
+    parameters = [*model.parameters(), *(each for block in model.blocks for each in block.parameters())]  # type: ignore[attr-defined]
+    assert forgotten_in(model, Tensor.mean, parameters) == []
+
+
+def test_the_parameters_of_a_loss_that_no_optimizer_holds_are_found() -> None:
+    model, centres = nn.Linear(4, 1), _Centres()
+    (finding,) = forgotten_in(model, centres, [*model.parameters()])
+    assert (finding.rule, ".centre`" in finding.got) == ("TCK402", True)
+
+
+def test_a_network_that_is_looked_at_by_a_loss_is_silent() -> None:
+    model, judge = nn.Linear(4, 4), nn.Sequential(nn.Linear(4, 1))
+    assert forgotten_in(model, lambda scores: judge(scores).mean(), [*model.parameters()]) == []
+
+
+def test_a_residual_of_a_differential_equation_is_found() -> None:
+    model = nn.Linear(1, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    with tensorcheck.watch(model, on_finding=list[Finding]().append) as watch:
+        for _ in range(3):
+            points = torch.rand(8, 1, requires_grad=True)
+            (slope,) = torch.autograd.grad(model(points).square().sum(), points, create_graph=True)
+            optimizer.zero_grad()
+            force = points[:, 0].sin()
+            (slope - force).square().mean().backward()
+            optimizer.step()
+    assert [finding.rule for finding in watch.findings] == ["TCK202"]
+    assert [place.site.code for place in watch.findings[0].related][-1] == "points[:, 0]"
+
+
+def test_pairs_that_are_stacked_before_their_mean_are_found() -> None:
+    def pinball(scores: Tensor, targets: Tensor) -> Tensor:
+        errors = targets - scores
+        return torch.stack([torch.max(q * errors, (q - 1) * errors) for q in (0.1, 0.9)]).sum(dim=0).mean()
+
+    assert found_by(pinball) == ["TCK202"]
+
+
+def test_what_the_running_code_names_is_not_asked_what_it_is() -> None:
+    class Lazy:
+        @property  # type: ignore[misc]  # it is never set
+        def __class__(self) -> type:
+            msg = "asked"
+            raise RuntimeError(msg)
+
+        def __getattr__(self, name: str) -> object:
+            raise RuntimeError(name)
+
+    lazy = Lazy()
+    model = nn.Linear(4, 1)
+    assert forgotten_in(model, Tensor.mean, [*model.parameters()]) == []
+    del lazy

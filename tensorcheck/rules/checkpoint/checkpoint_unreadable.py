@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tensorcheck.events import Crashed
-from tensorcheck.findings import Finding, Severity
+from tensorcheck.findings import Finding, Related, Severity
 from tensorcheck.rule import Rule
-from tensorcheck.wording import label_for, short
+from tensorcheck.wording import each_line_once, label_for, short
 
 _GLOBAL = re.compile(r"Unsupported (?:global: GLOBAL|class) (\S+)")
 _DEVICE = re.compile(
@@ -79,9 +79,15 @@ class CheckpointUnreadable(Rule[Crashed]):
             expected=reason.expected,
             got=reason.got,
             site=event.site,
+            related=_saved(event),
             notes=(reason.note,) if reason.note else (),
             help=reason.help,
         )
+
+
+def _saved(event: Crashed) -> tuple[Related, ...]:
+    saved = (Related(event.saved, "the only torch.save of this file is here"),) if event.saved is not None else ()
+    return each_line_once(saved, event.site)
 
 
 def _reason(event: Crashed) -> _Reason | None:

@@ -87,7 +87,7 @@ class BackwardTwice(Rule[Crashed]):
     def _shared(self, event: Crashed, used: Used, held: Held, loss: str) -> Finding:
         name, earlier = short(held.name), used.earlier[-1:]
         first = f"{earlier[0].code[:-1]}retain_graph=True)" if earlier and earlier[0].code.endswith("()") else ""
-        keep = f"{first}    or `{name}.detach()` in one of the two" if first else f"{name}.detach()"
+        keep = f"{first}    or `{name}.detach()` in one of the two" if first else _anew(held)
         return self.finding(
             first_that_fits(
                 f"`{loss}` needs the graph of `{name}`, which an earlier backward has freed",
@@ -95,7 +95,7 @@ class BackwardTwice(Rule[Crashed]):
             ),
             label=f"goes through `{name}` once more",
             expected=f"`{name}` goes through backward once",
-            got=f"two losses lead to `{name}`",
+            got=f"{'two losses lead' if earlier else 'each loss leads'} to `{name}`",
             site=event.site,
             related=(*_made([held]), *_earlier(used)),
             notes=_nodes(used),
@@ -117,6 +117,13 @@ class BackwardTwice(Rule[Crashed]):
             related=_made([carried], "is handed on to the next step here, with its graph"),
             help="" if is_sum else _detached(carried),
         )
+
+
+def _anew(held: Held) -> str:
+    """The statement that made it, which the step has to repeat."""
+    code, name = held.site.code if held.site is not None else "", short(held.name)
+    again = f"{name} = {code}    in each step" if code and name.isidentifier() else f"compute `{name}` in each step"
+    return f"{again}, or `{name}.detach()` if it is to stay as it is"
 
 
 def _detached(carried: Held) -> str:

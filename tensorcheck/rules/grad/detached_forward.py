@@ -66,7 +66,8 @@ class DetachedForward(Rule[ModuleCalled | GradientsArrived]):
 
     ## Limits
     A graph that is cut on purpose is silent if the optimizer does not hold the parameters before the cut, or if they
-    get their gradient on another way. Two steps in a row must show the same.
+    get their gradient on another way. So are layers that run under `torch.no_grad()` themselves, as a backbone that is
+    used as it is does. Two steps in a row must show the same.
     """
 
     code = "TCK401"

@@ -15,7 +15,8 @@ class NotInOptimizer(Rule[OptimizerSeen]):
 
     ## What it does
     When an optimizer steps for the first time, or with other parameters than before, looks for parameters of the model
-    that have a gradient and that no optimizer of the process holds.
+    that have a gradient and that no optimizer of the process holds; at the first step of all, also for those in plain
+    lists and dictionaries of the model, and of a loss at hand that has parameters of its own.
 
     ## Why it matters
     The gradients are computed and thrown away. The usual causes are an optimizer that was built from one part of the
@@ -63,8 +64,13 @@ class NotInOptimizer(Rule[OptimizerSeen]):
             got=f"{held}, none holds {listed(names)}",
             site=event.built or event.site,
             related=tuple(_related(event)),
+            notes=tuple(_unregistered(each) for each in event.containers),
             module=_common_path(names),
         )
+
+
+def _unregistered(container: str) -> str:
+    return f"`{container}` is a plain list or dictionary: `parameters()` leaves out what it holds"
 
 
 def _related(event: OptimizerSeen) -> Iterator[Related]:

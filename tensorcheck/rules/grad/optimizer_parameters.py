@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from tensorcheck.calls import Operand
+from tensorcheck.calls import Operand, OtherValue
 from tensorcheck.events import Crashed
 from tensorcheck.findings import Finding, Related, Severity
 from tensorcheck.knowledge.missing_gradients import all_frozen, is_without_parameters
@@ -14,6 +14,8 @@ _NON_LEAF = "can't optimize a non-leaf Tensor"
 _ELEMENT = re.compile(r"optimizer can only optimize Tensors, but one of the params is (?P<kind>\S+)")
 _WHOLE = re.compile(r"params argument given to the optimizer should be an iterable of Tensors or dicts, but got")
 _NOT_ITERABLE = re.compile(r"^'(?P<kind>\w+)' object is not iterable$")
+_USED_UP = frozenset({"filter", "generator", "map"})
+"""What gives its elements once."""
 _TWICE = "some parameters appear in more than one parameter group"
 
 
@@ -111,17 +113,34 @@ class OptimizerParameters(Rule[Crashed]):
     def _none(self, event: Crashed) -> Finding:
         models = event.trainable_models
         count = len(models.wanted) if models is not None else 0
-        note = f"the models at hand have {counted(count, 'parameter')} with requires_grad=True"
+        notes = [f"the models at hand have {counted(count, 'parameter')} with requires_grad=True"]
         if models is not None and not models.parameters:
-            note = "no model at hand has a parameter: layers in a plain list or dictionary are not registered"
+            notes = ["no model at hand has a parameter: layers in a plain list or dictionary are not registered"]
+        given = next(iter(event.call.others), None) if event.call is not None else None
+        is_used_up = given is not None and given.kind in _USED_UP and count > 0
+        if given is not None and is_used_up:
+            notes.append(f"likely `{short(given.spelled)}`, a {given.kind}, was gone through before: it gives all once")
         return self.finding(
             f"`{_kind(event)}` is given no parameter at all",
-            label="an empty list",
+            label=f"an empty {given.kind}" if given is not None else "an empty list",
             expected="at least one parameter",
             got="none",
             site=event.site,
-            notes=(note,),
+            related=each_line_once(_made(given), event.site),
+            notes=tuple(notes),
+            help=_listed(given) if given is not None and is_used_up else "",
         )
+
+
+def _made(given: OtherValue | None) -> list[Related]:
+    made = given.lineage.ancestors[1:2] if given is not None else ()
+    return [Related(each.site, f"`{short(each.name)}` is made here") for each in made if each.site is not None]
+
+
+def _listed(given: OtherValue) -> str:
+    """The statement that makes it, as a list."""
+    made = next(iter(given.lineage.ancestors[1:2]), None)
+    return f"{made.name} = list({made.site.code})" if made is not None and made.site is not None else ""
 
 
 def _operands(event: Crashed) -> tuple[Operand, ...]:

@@ -9,6 +9,7 @@ from tensorcheck.events import Crashed
 from tensorcheck.findings import Finding, Related, Severity
 from tensorcheck.knowledge.graph_cuts import cuts_of
 from tensorcheck.rule import Rule
+from tensorcheck.sites import Site
 from tensorcheck.wording import each_line_once, first_that_fits, label_for, short
 
 _OVERWRITTEN = re.compile(
@@ -169,8 +170,12 @@ def _saver(found: Overwritten | None) -> str:
 def _places(event: Crashed, found: Overwritten | None, name: str) -> tuple[Related, ...]:
     """Where the loss was computed, where the tensor was saved, where else it may be changed, and the backward."""
     made = event.loss.lineage.ancestors[1:2] if event.loss is not None else ()
-    before = "is computed here, before the change"
-    places = [Related(each.site, f"`{short(each.name)}` {before}") for each in made if each.site is not None]
+    write = found.writes[0].site if found is not None and found.writes else None
+    places = [
+        Related(each.site, f"`{short(each.name)}` is computed here{_before(each.site, write)}")
+        for each in made
+        if each.site is not None
+    ]
     if found is not None and found.saver.made is not None:
         places.append(Related(found.saver.made, f"{_saver(found)} saves `{name}` here"))
     if found is not None:
@@ -180,6 +185,12 @@ def _places(event: Crashed, found: Overwritten | None, name: str) -> tuple[Relat
         places.append(Related(event.site, "backward needs it as it was"))
     shown = found.writes[0].site if found is not None and found.writes else event.site
     return each_line_once(places, shown)
+
+
+def _before(site: Site, write: Site | None) -> str:
+    """What is known of the order of two lines, of one function alone."""
+    is_known = write is not None and (write.file, write.function) == (site.file, site.function)
+    return ", before the change" if is_known and write is not None and write.line > site.line else ""
 
 
 def _notes(write: Write | None) -> tuple[str, ...]:

@@ -1,14 +1,16 @@
 """TCK202."""
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from tensorcheck.contracts import target_form
 from tensorcheck.events import LossComputed, StepTraced
 from tensorcheck.findings import Finding, Related, Severity
 from tensorcheck.knowledge.broadcasts import Meeting, chance_meetings
 from tensorcheck.rule import Rule
-from tensorcheck.wording import first_that_fits, made
+from tensorcheck.sites import Site
+from tensorcheck.tensors import TensorMeta
+from tensorcheck.wording import each_line_once, first_that_fits, made
 
 Shape = tuple[int, ...]
 
@@ -65,7 +67,8 @@ class LossBroadcast(Rule[LossComputed | StepTraced]):
     def _by_hand(self, meeting: Meeting) -> Finding:
         site, left, right = meeting.operation.site, meeting.left, meeting.right
         code = site.code if site is not None else meeting.operation.name
-        column = left if meeting.column_is_left else right
+        column, row = (left, right) if meeting.column_is_left else (right, left)
+        places = ((meeting.made, column), (meeting.row, row))
         return self.finding(
             first_that_fits(
                 f"`{code}` subtracts {list(right.shape)} from {list(left.shape)} as {[meeting.size, meeting.size]}",
@@ -75,7 +78,7 @@ class LossBroadcast(Rule[LossComputed | StepTraced]):
             expected=f"{column.dtype}[{meeting.size}]    one difference for each sample",
             got=f"{column.dtype}[{meeting.size}, {meeting.size}]    each sample is compared with all others",
             site=site,
-            related=(Related(meeting.made, f"the {list(column.shape)} is made here"),) if meeting.made else (),
+            related=each_line_once(_made_here(places), site),
             help=_squeezed(code, column_is_left=meeting.column_is_left),
         )
 
@@ -100,6 +103,10 @@ class LossBroadcast(Rule[LossComputed | StepTraced]):
             related=made(event.target, lambda meta: len(meta.shape) == len(target.shape), str(right)),
             help=_help(event),
         )
+
+
+def _made_here(places: Sequence[tuple[Site | None, TensorMeta]]) -> list[Related]:
+    return [Related(site, f"the {list(meta.shape)} is made here") for site, meta in places if site is not None]
 
 
 def _is_column_against_row(left: Shape, right: Shape) -> bool:
