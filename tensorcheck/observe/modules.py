@@ -24,6 +24,7 @@ from tensorcheck.shapes import ModuleRow
 from tensorcheck.tensors import NamedTensor
 from tensorcheck.trace import Operation
 
+_NO_LINEAGE = Lineage()
 _CALLS_A_STEP = 2
 """A step that accumulates gradients over many batches is traced in the first of them."""
 
@@ -127,7 +128,9 @@ class ModuleCalls(Listener):
 
     def _record(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], result: object) -> None:
         inputs = named_arguments(type(module).forward, args, kwargs)
-        ungraded, cut, lineage = self._ungraded(inputs, list(tensors_in((args, kwargs))))
+        ungraded, cut, lineage = None, None, _NO_LINEAGE
+        if self._subject.calls and any(not each.meta.requires_grad for each in inputs):
+            ungraded, cut, lineage = self._ungraded(inputs, list(tensors_in((args, kwargs))))
         event = ModuleCalled(
             step=self._subject.step,
             module=self._subject.meta_of(module),
@@ -147,13 +150,13 @@ class ModuleCalls(Listener):
     ) -> tuple[NamedTensor | None, Operation | None, Lineage]:
         """The input that seems to have lost its gradient since an earlier module returned it, and where it did."""
         if not torch.is_grad_enabled():
-            return None, None, Lineage()
+            return None, None, _NO_LINEAGE
         for named, tensor in zip(inputs, tensors, strict=False):
             if returned_with_gradient(self._subject.calls, named) is not None:
                 cut = self._sink.tracing.cut_before([tensor], self._sink.sites)
                 trace = self._sink.tracing.trace(self._sink.sites) if cut is None else None
-                return named, cut, Lineage() if trace is None else lineage_of_argument(trace, named.meta)
-        return None, None, Lineage()
+                return named, cut, _NO_LINEAGE if trace is None else lineage_of_argument(trace, named.meta)
+        return None, None, _NO_LINEAGE
 
     def fault(self, error: Exception) -> None:
         """Something above raised."""

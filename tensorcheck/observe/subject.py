@@ -4,6 +4,7 @@ import weakref
 from collections.abc import Iterator
 
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from tensorcheck.events import ModuleCalled
 from tensorcheck.modules import ModuleMeta
@@ -41,6 +42,7 @@ class Subject:
         kinds = (type(module).__name__ for module in model.modules() if isinstance(module, _MODE_LAYERS))
         self.mode_layers = tuple(dict.fromkeys(kinds))
         """The classes of its layers that act differently in training and in evaluation."""
+        self._metas: dict[int, tuple[weakref.ref[nn.Module], object, ModuleMeta]] = {}
         self.read_names()
 
     def read_names(self) -> None:
@@ -78,5 +80,17 @@ class Subject:
         return sum(tensor.requires_grad for _, tensor in self.parameters())
 
     def meta_of(self, module: nn.Module) -> ModuleMeta:
-        """A module of it as plain facts."""
-        return module_meta(module, self.path_of(module) or "")
+        """A module of it as plain facts, looked at anew where its mode or its parameters are others than before."""
+        look = (module.training, *[_look(tensor) for tensor in module._parameters.values()])  # noqa: SLF001 - its own
+        known = self._metas.get(id(module))
+        if known is None or known[0]() is not module or known[1] != look:
+            meta = module_meta(module, self.path_of(module) or "")
+            known = self._metas[id(module)] = (weakref.ref(module), look, meta)
+        return known[2]
+
+
+def _look(tensor: Tensor | None) -> object:
+    """What may change of a parameter without another one in its place."""
+    if tensor is None or is_lazy(tensor):
+        return None
+    return (tensor.shape, tensor.dtype, tensor.device, tensor.requires_grad)
