@@ -285,11 +285,15 @@ def device_was_set(ancestor: Ancestor) -> bool:
     return ancestor.device_set is not None
 
 
+_HANDED_ON = (Step.ARGUMENT, Step.LOADED, Step.COLLATED, Step.SAMPLE)
+"""Steps that change nothing but, of a sample, the dim of the batch."""
+
+
 def _up_to_layer(way: Iterable[Ancestor], lineage: Lineage) -> Iterator[Ancestor]:
     """The way to the last layer on it, which gives another shape than it is given, and beyond it what is known."""
     is_beyond = False
     for ancestor in way:
-        if is_beyond and ancestor.meta is None:
+        if is_beyond and ancestor.meta is None and ancestor.step not in _HANDED_ON:
             return
         yield ancestor
         is_beyond |= any(lineage.ancestors[parent].step is Step.LAYER for parent in ancestor.parents)

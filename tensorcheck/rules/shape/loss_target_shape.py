@@ -3,8 +3,9 @@
 import re
 from collections.abc import Iterator
 
+from tensorcheck.calls import Operand
 from tensorcheck.events import Crashed
-from tensorcheck.findings import Finding, Severity
+from tensorcheck.findings import Finding, Related, Severity
 from tensorcheck.knowledge.loss_operands import Misfit, misfits
 from tensorcheck.rule import Rule
 from tensorcheck.tensors import TensorMeta
@@ -70,14 +71,22 @@ class LossTargetShape(Rule[Crashed]):
         def is_guilty(other: TensorMeta) -> bool:
             return other.shape[:1] == meta.shape[:1] if misfit.is_of_batch else other.shape == meta.shape
 
+        is_lone = {meta.shape, beside.shape} == {(), (1,)}  # what makes this batch pass breaks all others
         return self.finding(
             headline,
             label=label_for(headline, f"{meta.notation} beside {beside.notation}", meta.notation),
             expected=f"{misfit.wanted}    for {misfit.beside.name} {beside.notation}",
             got=f"{meta.notation}    {misfit.operand.name}",
             site=misfit.operand.site or event.site,
-            related=made(misfit.operand, is_guilty, what),
-            notes=(misfit.note,) if misfit.note else (),
+            related=(*made(misfit.operand, is_guilty, what), *(_source(misfit.beside) if is_lone else ())),
+            notes=(_LONE,) if is_lone else (misfit.note,) if misfit.note else (),
             path=how_it_got_here(event.calls),
-            fixes=misfit.fixes,
+            fixes=() if is_lone else misfit.fixes,
         )
+
+
+_LONE = "likely: the batch holds one sample, and a `squeeze()` without a dim took the dim of the batch too"
+
+
+def _source(operand: Operand) -> tuple[Related, ...]:
+    return made(operand, lambda meta: meta.shape == operand.meta.shape, str(list(operand.meta.shape)))
