@@ -209,7 +209,9 @@ class Session:
 
     def crashed(self, stage: Stage, error: BaseException) -> None:
         """Explain an exception that is on its way to the user, once; it stays the same object and gains a note."""
-        if not isinstance(error, Exception) or error is self._asked_for or self._is_explained(error):
+        if not isinstance(error, Exception) or error is self._asked_for or _is_of_torch_alone(error):
+            return
+        if self._is_explained(error):
             return
         try:
             crash = crash_of(error, stage, self.sites, self._so_far())
@@ -277,3 +279,9 @@ class Session:
 
 def _words(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"
+
+
+def _is_of_torch_alone(error: Exception) -> bool:
+    """Whether PyTorch raised it to find its own way, as checkpointing does to end a forward pass that it repeats."""
+    kind = type(error)
+    return kind.__name__.startswith("_") and kind.__module__.startswith("torch.")

@@ -10,8 +10,6 @@ from contextlib import contextmanager
 
 from torch._C import _len_torch_function_stack
 from torch.compiler import is_compiling
-from torch.fx._symbolic_trace import is_fx_symbolic_tracing
-from torch.fx.experimental.proxy_tensor import get_proxy_mode
 from torch.jit._trace import is_tracing
 from torch.overrides import TorchFunctionMode, _get_current_function_mode_stack, _pop_mode, _push_mode
 from torch.utils._device import DeviceContext
@@ -19,13 +17,19 @@ from torch.utils._device import DeviceContext
 
 def is_capturing() -> bool:
     """Whether something in this process was compiled, or a trace of PyTorch's own is being made of what runs now."""
-    return (
-        _something_is_compiled()
-        or is_compiling()
-        or is_tracing()
-        or is_fx_symbolic_tracing()
-        or get_proxy_mode() is not None
-    )
+    return _something_is_compiled() or is_compiling() or is_tracing() or _is_fx_tracing() or _is_making_fx()
+
+
+def _is_fx_tracing() -> bool:
+    module = sys.modules.get("torch.fx._symbolic_trace")
+    asked = getattr(module, "is_fx_symbolic_tracing", None)  # since torch 2.7 or so; before, the flag alone
+    return bool(asked() if asked is not None else getattr(module, "_is_fx_tracing_flag", False))
+
+
+def _is_making_fx() -> bool:
+    """Whether `make_fx` runs; its module, which takes most of a second to import, is there if it does."""
+    module = sys.modules.get("torch.fx.experimental.proxy_tensor")
+    return module is not None and module.get_proxy_mode() is not None
 
 
 def _something_is_compiled() -> bool:

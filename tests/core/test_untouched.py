@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch._dynamo.testing import CompileCounter
 from torch.nn import functional
 from torch.nn.functional import mse_loss as imported_by_name
+from torch.utils.checkpoint import checkpoint
 from torch.optim import optimizer as optimizers
 from torch.overrides import TorchFunctionMode
 from torch.utils.data import DataLoader, TensorDataset
@@ -321,3 +322,12 @@ def test_stdout_stays_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
         functional.mse_loss(model(torch.zeros(8, 4)), torch.zeros(8))
     assert capsys.readouterr().out == ""
     assert "tensorcheck" in sys.modules
+
+
+def test_a_checkpoint_that_ends_its_repeated_forward_early_is_no_crash() -> None:
+    model = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 1))
+    with tensorcheck.watch(model) as watch:
+        rows = torch.zeros(2, 4).requires_grad_()
+        checkpoint(model, rows * 3, use_reentrant=False).sum().backward()
+    assert watch.findings == ()
+    assert watch.report.record.coverage.experiments == ()
