@@ -21,9 +21,9 @@ from torch import Tensor, nn
 from torch._dynamo.testing import CompileCounter
 from torch.nn import functional
 from torch.nn.functional import mse_loss as imported_by_name
-from torch.utils.checkpoint import checkpoint
 from torch.optim import optimizer as optimizers
 from torch.overrides import TorchFunctionMode
+from torch.utils.checkpoint import checkpoint
 from torch.utils.data import DataLoader, TensorDataset
 
 import tensorcheck

@@ -8,7 +8,6 @@ from torch.utils.checkpoint import checkpoint
 import tensorcheck
 from tensorcheck.findings import Finding
 
-
 SAVED_IS_TOLD = pytest.mark.skipif(
     tuple(map(int, torch.__version__.split(".")[:2])) < (2, 13), reason="older graphs do not tell which tensor is meant"
 )
