@@ -22,7 +22,7 @@ def is_capturing() -> bool:
 
 def _is_fx_tracing() -> bool:
     module = sys.modules.get("torch.fx._symbolic_trace")
-    asked = getattr(module, "is_fx_symbolic_tracing", None)  # since torch 2.7 or so; before, the flag alone
+    asked = getattr(module, "is_fx_symbolic_tracing", None)  # torch 2.6 has the flag alone
     return bool(asked() if asked is not None else getattr(module, "_is_fx_tracing_flag", False))
 
 
