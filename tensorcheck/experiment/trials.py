@@ -2,10 +2,12 @@
 
 A copy of two samples on the devices of the model is asked first: only there do values and dtypes count. Where it is too
 slow, or two samples do not fail as the batch did, a copy of the whole batch on the meta device is asked, and the
-answer says so.
+answer says so. The first use of the meta device in a process imports `torch._dynamo`, which takes longer than all
+trials together: where nothing else imported it, as building an optimizer does, that device is not asked.
 """
 
 import re
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
@@ -33,6 +35,7 @@ _FIRST = 0.25
 _MOST = 12
 """Trials of one crash."""
 _NO_ANSWERS = (CannotCopyError, CannotEditError, ForbiddenError, NoSceneError, TimeIsUpError)
+_NOT_ON_META = ", and the meta device was not asked: its first use in a process takes a second"
 _NUMBERS = re.compile(r"\d+")
 
 Skip = Callable[[str, str], object]
@@ -91,7 +94,7 @@ class FixTrials:
 
     def _answers(self, scene: Scene, finding: Finding) -> Iterator[FixTried]:
         refuted: set[int] = set()
-        for place in Place:
+        for place in Place if _meta_is_loaded() else (Place.OWN,):
             open_ones = [index for index in range(len(finding.fixes)) if index not in refuted]
             for index in open_ones if open_ones and self._is_fit(scene, place) else ():
                 fix = finding.fixes[index]
@@ -106,10 +109,11 @@ class FixTrials:
                         refuted.add(index)
                     if is_same:
                         yield self._event(finding, fix, "")
+        suffix = "" if _meta_is_loaded() else _NOT_ON_META
         if self._is_out_of_time:
-            self._skip(NAME, "there was not enough time")
+            self._skip(NAME, f"there was not enough time{suffix}")
         elif not any(self._fit.values()):
-            self._skip(NAME, "no copy failed as the model did")
+            self._skip(NAME, f"no copy failed as the model did{suffix}")
 
     def _event(self, finding: Finding, fix: Fix, passed: str) -> FixTried:
         return FixTried(self._crash.step, finding.fingerprint, fix, passed)
@@ -145,8 +149,12 @@ class FixTrials:
         return None
 
 
+def _meta_is_loaded() -> bool:
+    return "torch._dynamo" in sys.modules
+
+
 def _warm_up() -> None:
-    """The first use of the meta device imports much of PyTorch, which is no part of any trial's time."""
+    """The first use of the meta device imports what is left of it, which is no part of any trial's time."""
     with isolated(None):
         _ = (torch.empty(1, 1, device="meta") @ torch.empty(1, 1, device="meta")).normal_()
 

@@ -1,6 +1,9 @@
 """A fix is called tried only where a copy that failed in the same way before then passes."""
 
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -113,8 +116,31 @@ def test_what_two_samples_do_not_show_is_tried_with_the_whole_batch_on_meta() ->
         def forward(self, rows: Tensor) -> Tensor:
             return torch.cat([rows, rows.new_zeros(63, 100)], 1)
 
+    torch.optim.SGD([torch.zeros(1, requires_grad=True)])
     rows = Fix("rows[:63]", (ChangeOperand("rows", "narrow", (0, 0, 63)),))
     assert outcome_of(lambda: Fixed()(torch.rand(64, 100)), rows).tried == "the forward passes on the meta device"
+
+
+def test_the_meta_device_is_not_asked_where_its_first_use_would_take_a_second(tmp_path: Path) -> None:
+    script = tmp_path / "cold.py"
+    script.write_text(
+        "import sys, time, torch, tensorcheck\n"
+        "class Slow(torch.nn.Module):\n"
+        "    def __init__(self):\n"
+        "        super().__init__()\n"
+        "        self.head = torch.nn.Linear(4, 2)\n"
+        "    def forward(self, rows):\n"
+        "        time.sleep(0.3)\n"
+        "        return self.head(torch.relu(rows))\n"
+        "try:\n"
+        "    Slow()(torch.rand(64, 5))\n"
+        "except RuntimeError as error:\n"
+        "    print(tensorcheck.explain(error))\n"
+        "print('torch._dynamo' in sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, script], check=True, capture_output=True, text=True)
+    assert "the meta device was not asked" in done.stdout
+    assert done.stdout.splitlines()[-1] == "False"
 
 
 def test_a_copy_that_does_not_fail_claims_nothing() -> None:
