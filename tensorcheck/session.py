@@ -5,28 +5,39 @@ import traceback
 import weakref
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+import torch
 from torch import nn
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
+from tensorcheck.breakpoints import BREAKPOINTS
+from tensorcheck.capsules.wish import CapsuleWish
+from tensorcheck.capturing.keeping import keeper_of
 from tensorcheck.catalogue import all_rules
 from tensorcheck.events import Crashed, Event, ForwardFinished, ProbeFailed, Stage
-from tensorcheck.experiment.trials import NAME as FIX_TRIALS
-from tensorcheck.experiment.trials import FixTrials, answered
 from tensorcheck.findings import Finding, Findings, Severity
 from tensorcheck.judge import Judge
+from tensorcheck.observe.child_processes import ChildProcessProbe
 from tensorcheck.observe.crashes import RunSoFar, crash_of
 from tensorcheck.observe.drawn import DrawnIndices
 from tensorcheck.observe.frames import Sites
+from tensorcheck.observe.freeze_places import FreezePlaces
+from tensorcheck.observe.model_finder import ModelFinder
+from tensorcheck.observe.models import ModelProbe
 from tensorcheck.observe.patches import Listener
 from tensorcheck.observe.probe import Probe
 from tensorcheck.observe.probes import all_probes
+from tensorcheck.observe.step_limit import StepLimit
 from tensorcheck.observe.subject import Subject
 from tensorcheck.observe.tracing import Tracing
 from tensorcheck.record import Coverage, Skipped
+from tensorcheck.render.sentences import plural
 from tensorcheck.render.text import finding_text
+from tensorcheck.settings import Settings
+from tensorcheck.sites import Site
 
 _EXPLAINED_BY = "__tensorcheck_explained_by__"
 """The attribute of an exception that holds the ids of the sessions that explained it; the first adds its notes."""
@@ -42,49 +53,74 @@ class FindingError(RuntimeError):
         self.finding = finding
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How a session watches: what `watch` and the command `run` were asked for."""
+
+    on_finding: OnFinding
+    """Called with each error and warning when it is first found."""
+    raise_on: Severity | None = None
+    experiments: bool = True
+    optimizers: Sequence[Optimizer] = ()
+    """Those that are watched; empty for all of the process."""
+    loaders: Sequence[DataLoader[Any]] = ()
+    """Likewise."""
+    finds_models: bool = False
+    """Whether models that are trained or called anywhere in the process are watched too."""
+    most_steps: int | None = None
+    """After how many training steps to end the program."""
+    fingerprint: bool = False
+    """Whether the values of each traced tensor leave a fingerprint."""
+    settings: Settings = field(default_factory=Settings)
+    """Which findings are wanted, and how severe they are."""
+    capsule: CapsuleWish | None = None
+    """Whether what fails is written to a file, and where."""
+
+
 class Session:
     """Owns the probes, the rules and the findings; it is the sink that probes emit into."""
 
-    def __init__(  # noqa: PLR0913 - what `watch` takes
-        self,
-        models: Sequence[nn.Module],
-        *,
-        optimizers: Sequence[Optimizer] = (),
-        loaders: Sequence[DataLoader[Any]] = (),
-        on_finding: OnFinding,
-        raise_on: Severity | None = None,
-        experiments: bool = True,
-    ) -> None:
+    def __init__(self, models: Sequence[nn.Module], options: Options) -> None:
+        self._rules = tuple(rule for rule in all_rules() if options.settings.selects(rule.code))
         self.sites = Sites()
         self._skipped: dict[Skipped, None] = {}
         self.subjects = [subject for model in models for subject in self._subject_of(model)]
-        self.tracing = Tracing(self.subjects, lambda error: self.fault("operations", error))
+        self.tracing = Tracing(
+            self.subjects, lambda error: self.fault("operations", error), fingerprint=options.fingerprint
+        )
         watched: list[Subject] | list[None] = self.subjects or [None]
-        self._judges = {subject: Judge(all_rules()) for subject in watched}
+        self._judges: dict[Subject | None, Judge] = {subject: Judge(self._rules) for subject in watched}
         self._findings = Findings()
         self._unhandled: list[Finding] = []
         """Found in an exception that may yet be handled: a script that goes on training had meant to catch it."""
         self._handled: set[str] = set()
         """The fingerprints of those that the script did handle."""
         self._known: dict[Hashable, tuple[str, ...]] = {}
+        self._known_to_all: set[Hashable] = set()
+        """Those of these that concerned no one model: another model's rules have not judged them."""
         self._seen: set[type[Event]] = set()
-        self._wanted = frozenset(event for rule in all_rules() for event in rule.events)
+        self._wanted = frozenset(event for rule in self._rules for event in rule.events)
         self.backwards = 0
         """How many times `backward` has returned so far."""
         self.drawn = DrawnIndices()
         """What the samplers gave last, for loaders with workers."""
-        self._optimizers = weakref.WeakSet(optimizers)
-        self._loaders = weakref.WeakSet(loaders)
-        self._names_optimizers = bool(optimizers)
-        self._names_loaders = bool(loaders)
-        self._on_finding = on_finding
-        self._raise_on = raise_on
+        self._optimizers = weakref.WeakSet(options.optimizers)
+        self._loaders = weakref.WeakSet(options.loaders)
+        self._names_optimizers, self._names_loaders = bool(options.optimizers), bool(options.loaders)
+        self._options = replace(options, optimizers=(), loaders=())
+        self._experiments = options.experiments
+        self.finder = ModelFinder(self) if options.finds_models else None
+        self._children = ChildProcessProbe(self)
+        self._freezings = FreezePlaces(self)
+        self._adopted: dict[Subject, ModelProbe] = {}
+        self._past = Coverage()
+        """What was seen of models that were adopted and are gone."""
         self._asked_for: Exception | None = None
         """What `raise_on` or the user's own `on_finding` raised: the one exception of ours that is let through."""
         self._threads = {threading.get_ident()}
         self._probes: dict[Probe, ExitStack] = {}
-        self._experiments = experiments
         self._experiments_made: dict[str, None] = {}
+        self._keeper = keeper_of(options.capsule, self.skip)
 
     def _subject_of(self, model: nn.Module) -> Iterator[Subject]:
         try:
@@ -94,24 +130,74 @@ class Session:
 
     def open(self) -> None:
         """Attach every probe that some rule needs; one that can't be attached is skipped, and coverage says so."""
+        if self._options.most_steps is not None:
+            self._attach(StepLimit(self, self._options.most_steps))
+        if self.finder is not None:
+            self._attach(self.finder)
+            self._attach(self._children)
+            self._attach(self._freezings)
         for probe in all_probes(self):
-            if not probe.emits or probe.emits & self._wanted:
-                self._probes[probe] = ExitStack()
-                try:
-                    probe.attach(self._probes[probe])
-                except Exception as error:  # noqa: BLE001 - an odd model is no reason to stop its training
-                    self.fault(probe, error)
+            self._attach(probe)
+
+    def _attach(self, probe: Probe) -> None:
+        if probe.emits and not probe.emits & self._wanted:
+            return
+        self._probes[probe] = ExitStack()
+        try:
+            probe.attach(self._probes[probe])
+        except Exception as error:  # noqa: BLE001 - an odd model is no reason to stop its training
+            self.fault(probe, error)
+
+    def adopt(self, model: nn.Module) -> None:
+        """Watch one more model, from now until nobody holds it any more."""
+        self._let_go()
+        for subject in self._subject_of(model):
+            self.subjects.append(subject)
+            self._judges.pop(None, None)
+            self._judges[subject] = Judge(self._rules)
+            for signature in self._known_to_all:
+                self._known.pop(signature, None)
+            self._known_to_all.clear()
+            for probe in tuple(self._probes):
+                probe.model_adopted()
+            self._adopted[subject] = ModelProbe(self, subject)
+            self._attach(self._adopted[subject])
+            self._freezings.tell(subject)
+
+    def found(self, optimizer: Optimizer) -> None:
+        """An optimizer was built, or holds more or fewer parameters: its models may be wanted."""
+        if self.finder is not None:
+            self.finder.adopt_models_of(optimizer)
+
+    def _let_go(self) -> None:
+        """Forget the models that were adopted and that nobody holds any more."""
+        for subject, probe in [each for each in self._adopted.items() if each[0].model() is None]:
+            del self._adopted[subject]
+            self._probes.pop(probe, ExitStack()).close()
+            self.subjects.remove(subject)
+            self._past = replace(
+                self._past,
+                models=self._past.models + 1,
+                steps=max(self._past.steps, subject.step),
+                traced=max(self._past.traced, subject.traced),
+            )
 
     def close(self) -> None:
         """Leave nothing behind; may be called again."""
-        while self._probes:
-            _, handles = self._probes.popitem()
-            handles.close()
+        with ExitStack() as every:  # closes them all, also where one raises what `raise_on` asks for
+            for handles in self._probes.values():
+                every.push(handles)
+            self._probes.clear()
+
+    @property
+    def awaits_models(self) -> bool:
+        """Whether models are yet to be found."""
+        return self.finder is not None and not self.subjects
 
     @property
     def step(self) -> int:
         """Optimizer steps taken so far."""
-        return max((subject.step for subject in self.subjects), default=0)
+        return max((subject.step for subject in self.subjects), default=self._past.steps)
 
     def findings(self) -> tuple[Finding, ...]:
         """What was found so far."""
@@ -123,22 +209,25 @@ class Session:
     def coverage(self) -> Coverage:
         """What was seen so far, and what was not."""
         return Coverage(
-            models=len(self.subjects),
-            steps=self.step,
-            traced=max((subject.traced for subject in self.subjects), default=0),
+            models=self._past.models + len(self.subjects),
+            steps=max(self._past.steps, self.step),
+            traced=max([self._past.traced, *(subject.traced for subject in self.subjects)]),
             experiments=tuple(self._experiments_made),
             skipped=(*self._skipped, *self._unseen()),
         )
 
     def _unseen(self) -> Iterator[Skipped]:
+        if self._children.started:
+            children = plural(self._children.started, "child process", "child processes")
+            yield Skipped(children, "only the process that was started first is watched")
         if self.subjects and ForwardFinished not in self._seen:
             yield Skipped("forward", "no watched model returned from a call")
-        if self.subjects and not self.step:
+        if self.subjects and not max(self.step, self._past.steps):
             yield Skipped("training", "no optimizer that holds a parameter of a watched model stepped")
 
     def hears_this_thread(self) -> bool:
         """Whether what happens on the running thread belongs to this session."""
-        return threading.get_ident() in self._threads
+        return self._options.finds_models or threading.get_ident() in self._threads
 
     def count_backward(self) -> None:
         """`backward` returned once more."""
@@ -182,17 +271,21 @@ class Session:
         found = self._judged(event, subject)
         if signature is not None:
             self._known[signature] = tuple(found)
+            if subject is None and self.finder is not None:
+                self._known_to_all.add(signature)
         for finding in found.values():
             if self._findings.add(finding, step=event.step):
                 if not isinstance(event, ProbeFailed):
                     self.tracing.rearm_next_step()
+                    self._keeper.keep_finding(finding)
                 self._announce(finding)
         return bool(found)
 
     def _judged(self, event: Event, subject: Subject | None) -> dict[str, Finding]:
         """What the rules say, each finding once even if the rules of several models make it."""
         judges = [self._judges[subject]] if subject is not None else self._judges.values()
-        return {finding.fingerprint: finding for judge in judges for finding in judge.judge(event)}
+        judged = (self._options.settings.judged(finding) for judge in judges for finding in judge.judge(event))
+        return {finding.fingerprint: finding for finding in judged if finding is not None}
 
     def _announce(self, finding: Finding) -> None:
         try:
@@ -203,9 +296,20 @@ class Session:
 
     def _tell(self, finding: Finding) -> None:
         if finding.severity > Severity.INFO:
-            self._on_finding(finding)
-        if self._raise_on is not None and finding.severity >= self._raise_on:
+            self._options.on_finding(finding)
+        self._stop(finding)
+        if self._options.raise_on is not None and finding.severity >= self._options.raise_on:
             raise FindingError(finding)
+
+    def _stop(self, finding: Finding, error: Exception | None = None) -> None:
+        """Stop in the debugger, if `breakpoint_on` asked for it; what is typed there is no operation of the step."""
+        if BREAKPOINTS.wants(finding):
+            self.tracing.suspend()
+            try:
+                with torch._C._EnableTorchFunction():  # noqa: SLF001 - some probes have it off while they emit
+                    BREAKPOINTS.stop(finding, error)
+            finally:
+                self.tracing.resume()
 
     def crashed(self, stage: Stage, error: BaseException) -> None:
         """Explain an exception that is on its way to the user, once; it stays the same object and gains a note."""
@@ -222,37 +326,51 @@ class Session:
             self.fault("crash explanation", fault)
 
     def _so_far(self) -> RunSoFar:
+        for subject in self._adopted:
+            self._freezings.tell(subject)
         return RunSoFar(
             subjects=self.subjects,
             find_cut=self.tracing.cut_before,
             trace=self.tracing.trace_under_way(self.sites),
             drawn=self.drawn,
             recorder=self.tracing.recorder,
+            built=self.built,
         )
+
+    def built(self, module: nn.Module) -> Site | None:
+        """The call that built a module, if that was heard."""
+        return self.finder.births.site_of(module, self.sites) if self.finder is not None else None
 
     def _explain(self, crash: Crashed, error: Exception) -> None:
         by = vars(error).setdefault(_EXPLAINED_BY, set())
         is_told = bool(by)
         by.add(id(self))
-        for finding in self._tried(tuple(self._judged(crash, None).values()), crash, error):
+        findings = self._tried(tuple(self._judged(crash, None).values()), crash, error)
+        capsule = self._keeper.keep_crash(error, crash, findings)
+        for finding in findings:
             if finding.fingerprint not in self._handled:
                 self._unhandled.append(finding)
             if not is_told:
                 error.add_note(f"\n{finding_text(finding)}")
+                self._stop(finding, error)
+        if capsule:
+            error.add_note(capsule)
 
     def _tried(self, findings: Sequence[Finding], crash: Crashed, error: Exception) -> Sequence[Finding]:
         """The findings, with the help that passed on a copy."""
         if not self._experiments:
             return findings
+        from tensorcheck.experiment.trials import NAME, FixTrials, answered  # noqa: PLC0415 - a run without a crash
+
         trials = FixTrials(error, crash, self.skip)
         try:
             answers = tuple(trials.answers(findings))
         except Exception as fault:  # noqa: BLE001 - the findings do not need it
             self._experiments = False
-            self.fault(FIX_TRIALS, fault)
+            self.fault(NAME, fault)
             return findings
         if trials.were_made:
-            self._experiments_made[FIX_TRIALS] = None
+            self._experiments_made[NAME] = None
         for answer in answers:
             self.emit(answer)
         return [answered(finding, answers) for finding in findings]
@@ -265,6 +383,7 @@ class Session:
             self._handled.add(finding.fingerprint)
             self.skip(f"{finding.rule}: {finding.headline}", "the script handled the exception")
         self._unhandled.clear()
+        self._keeper.forget_crashes()
 
     def fault(self, part: object, error: Exception) -> None:
         """Switch off what raised for the rest of the run, and report it."""

@@ -1,11 +1,13 @@
 """`tensorcheck.watch`: what people put around their loop."""
 
+import os
 import sys
 import weakref
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, TextIO
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +15,13 @@ from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
 import tensorcheck
+from tensorcheck.breakpoints import BREAKPOINTS
+from tensorcheck.broadcasting import BroadcastTable, broadcasts
+from tensorcheck.capsules.wish import CapsuleWish
+from tensorcheck.casting import CastTable, casts
+from tensorcheck.catalogue import with_rules
+from tensorcheck.comparing.recorded import RecordedRun
+from tensorcheck.configuration import read_settings
 from tensorcheck.findings import Finding, Severity
 from tensorcheck.lineage import Step
 from tensorcheck.observe.describe import tensor_meta
@@ -21,18 +30,25 @@ from tensorcheck.observe.lineages import lineage_of_argument
 from tensorcheck.observe.modules import shape_rows
 from tensorcheck.record import Record
 from tensorcheck.report import Report
-from tensorcheck.session import OnFinding, Session
+from tensorcheck.session import OnFinding, Options, Session
+from tensorcheck.settings import Settings
 from tensorcheck.shapes import ShapeTable
+from tensorcheck.steps import StepSeen, step_seen
 from tensorcheck.trace import Origin, Provenance, Trace, Value
 
+SWITCH = "TENSORCHECK"
+"""The environment variable that switches everything off where it is 0."""
 
-def watch(
+
+def watch(  # noqa: PLR0913 - each may be left out
     *targets: nn.Module | DataLoader[Any],
     optimizer: Optimizer | Sequence[Optimizer] = (),
     loader: DataLoader[Any] | Sequence[DataLoader[Any]] = (),
     on_finding: OnFinding | None = None,
     raise_on: Literal["info", "warning", "error"] | None = None,
     experiments: bool = True,
+    capsule: bool | str | os.PathLike[str] = False,
+    fingerprint: bool = False,
 ) -> "Watch":
     """Watch models, and what their training loop does with them, in place and until `close` or the end of a `with`.
 
@@ -43,6 +59,15 @@ def watch(
     that exception, and the change that the note proposes is tried on a copy of the model first, unless `experiments` is
     False: what the model's own code writes to a file is written again. After three steps the cost no longer depends on
     the size of the model.
+
+    With `capsule`, the first crash or error of each kind is written to a file that `tensorcheck replay` repeats it
+    from: True for a file in the working directory, else a folder or the file.
+
+    With `fingerprint`, the values of each tensor of the traced steps leave a fingerprint in what `watch.recorded.save`
+    writes, which `tensorcheck diff` compares; such a step takes several times as long.
+
+    Which rules are wanted is read from `[tool.tensorcheck]` of the nearest pyproject.toml; a `SettingsError` says what
+    in it can't be meant. With `TENSORCHECK=0` in the environment nothing is watched.
 
     >>> import torch
     >>> model = torch.nn.Linear(4, 1)
@@ -59,15 +84,60 @@ def watch(
     models = [target for target in targets if isinstance(target, nn.Module)]
     severity = None if raise_on is None else Severity(raise_on)
     loaders = [loader] if isinstance(loader, DataLoader) else list(loader)
-    session = Session(
-        models,
+    options = Options(
         optimizers=[optimizer] if isinstance(optimizer, Optimizer) else list(optimizer),
         loaders=loaders + [target for target in targets if isinstance(target, DataLoader)],
-        on_finding=on_finding or _print,
+        on_finding=on_finding or print_finding,
         raise_on=severity,
         experiments=experiments,
+        settings=settings_here(),
+        capsule=_wish(wanted=capsule, is_told=on_finding is None),
+        fingerprint=fingerprint,
     )
-    return Watch(session, targets)
+    return Watch(Session(models, options), targets)
+
+
+def _wish(*, wanted: bool | str | os.PathLike[str], is_told: bool) -> CapsuleWish | None:
+    if wanted is False:
+        return None
+
+    def tell(words: str) -> None:
+        if is_told:
+            sys.stderr.write(f"tensorcheck: {words}\n")
+
+    return CapsuleWish.at(Path.cwd() if wanted is True else Path(wanted), tell=tell)
+
+
+def settings_here() -> Settings:
+    """What the project around the working directory wants."""
+    try:
+        return read_settings(Path.cwd())
+    except FileNotFoundError:  # the working directory was deleted
+        return Settings()
+
+
+def watch_process(
+    on_finding: OnFinding,
+    *,
+    settings: Settings | None = None,
+    most_steps: int | None = None,
+    capsule: CapsuleWish | None = None,
+    fingerprint: bool = False,
+) -> "Watch":
+    """Watch every model of this process that is trained or called from now on, as the command `run` does.
+
+    With `most_steps`, a `SystemExit` ends the program after so many training steps.
+    """
+    wanted = settings_here() if settings is None else settings
+    options = Options(
+        on_finding=on_finding,
+        finds_models=True,
+        most_steps=most_steps,
+        settings=wanted,
+        capsule=capsule,
+        fingerprint=fingerprint,
+    )
+    return Watch(Session((), options), ())
 
 
 def _refuse_wrong_type(target: object) -> None:
@@ -82,12 +152,18 @@ def _refuse_wrong_type(target: object) -> None:
     raise TypeError(msg)
 
 
-def _print(finding: Finding) -> None:
+def print_finding(finding: Finding, file: TextIO | None = None) -> None:
+    """Print a finding to stderr, or to another file, styled where that is a terminal.
+
+    What the debugger is about to show is left to it.
+    """
+    if BREAKPOINTS.wants(finding):
+        return
     from rich.console import Console  # noqa: PLC0415 - a healthy run never needs it
 
     from tensorcheck.render.text import WIDTH, render_finding  # noqa: PLC0415 - likewise
 
-    console = Console(stderr=True, soft_wrap=True)
+    console = Console(stderr=file is None, file=file, soft_wrap=True)
     console.print(
         render_finding(finding, width=min(console.width, WIDTH) if console.is_terminal else WIDTH), end="\n\n"
     )
@@ -111,6 +187,9 @@ class Watch:
         self._session = session
         self._targets = tuple(targets)
         self._command = " ".join(sys.orig_argv[1:])
+        self._is_on = os.environ.get(SWITCH) != "0"
+        if not self._is_on:
+            return
         session.open()
         for target in targets:
             weakref.finalize(target, _close_when_unused, session).atexit = False
@@ -122,7 +201,7 @@ class Watch:
 
     @property
     def report(self) -> Report:
-        """Everything known so far; print it, or `save` it as .txt, .json or .html."""
+        """Everything known so far; print it, or `save` it as .txt, .json, .html, .md or .sarif."""
         record = Record(
             version=tensorcheck.__version__,
             command=self._command,
@@ -130,12 +209,29 @@ class Watch:
             findings=self._session.findings(),
             coverage=self._session.coverage(),
         )
-        return Report(record)
+        return Report(with_rules(record))
 
     @property
     def trace(self) -> Trace:
         """The operations of the last traced step; empty where none was traced. Print it, or walk it."""
         return self._session.tracing.trace(self._session.sites)
+
+    @property
+    def recorded(self) -> RecordedRun:
+        """The traced steps that are kept, at most eight: `save` them, and `tensorcheck diff` compares two such files.
+
+        >>> import torch
+        >>> with watch(torch.nn.Linear(4, 1), fingerprint=True) as watching:
+        ...     out = watching(torch.ones(8, 4))
+        >>> watching.recorded.steps[0].values[0].fingerprint.text
+        'rms 1, mean 1, from 1 to 1'
+        """
+        return RecordedRun(
+            version=tensorcheck.__version__,
+            command=self._command,
+            environment=environment(),
+            steps=self._session.tracing.traces(self._session.sites),
+        )
 
     def where(self, tensor: Tensor) -> Provenance:
         """Where a tensor came from; print it, or walk it.
@@ -175,6 +271,47 @@ class Watch:
         """
         return ShapeTable(tuple(row for subject in self._session.subjects for row in shape_rows(subject)))
 
+    def explain(self, error: BaseException) -> None:
+        """Add what is known of an exception to it as a note, once, and to the findings."""
+        if self._is_on:
+            self._session.crashed("elsewhere", error)
+
+    def broadcasts(self) -> BroadcastTable:
+        """Every operation of the last traced step that brought operands of unequal shapes to one; print it, or walk it.
+
+        >>> import torch
+        >>> with watch(torch.nn.Linear(4, 1)) as watching:
+        ...     centred = watching(torch.zeros(8, 4)) - torch.zeros(8)
+        >>> [row.result for row in watching.broadcasts().rows]
+        [(8, 8)]
+        """
+        return broadcasts(self.trace)
+
+    def casts(self) -> CastTable:
+        """Every operand of the last traced step that was promoted to another dtype; print it, or walk it.
+
+        >>> import torch
+        >>> with watch(torch.nn.Linear(4, 1)) as watching:
+        ...     scaled = watching(torch.zeros(8, 4)) * torch.ones(8, 1, dtype=torch.float64)
+        >>> [str(row.operand.meta) + " -> " + row.dtype for row in watching.casts().rows]
+        ['float32[8, 1] cpu, grad -> float64']
+        """
+        return casts(self.trace)
+
+    def step(self, step: int) -> StepSeen:
+        """What was seen of this optimizer step, counted from 0: its operations, its losses, what was first found in it.
+
+        The first three steps are traced, and some later ones in which something new was seen; the last eight of these
+        are kept. A `LookupError` says that nothing was seen of this step, and which were traced.
+
+        >>> import torch
+        >>> with watch(torch.nn.Linear(4, 1)) as watching:
+        ...     out = watching(torch.zeros(8, 4))
+        >>> watching.step(0).trace.operations[-1].name
+        'linear'
+        """
+        return step_seen(step, self._session.tracing.traces(self._session.sites), self.findings)
+
     def close(self) -> None:
         """Stop watching; may be called again. Findings and report stay."""
         self._session.close()
@@ -187,7 +324,7 @@ class Watch:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if error is not None:
-            self._session.crashed("elsewhere", error)
+            self.explain(error)
         self.close()
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - the model's own types

@@ -39,9 +39,13 @@ class LazyCommand:
 
 
 COMMANDS: Mapping[str, LazyCommand] = {
+    "run": LazyCommand("tensorcheck.cli.run:run", "Run a script as python does, with every model in it watched."),
     "train": LazyCommand(
         "tensorcheck.cli.train:train", "Train a small classifier with the reference loop, and watch it."
     ),
+    "report": LazyCommand("tensorcheck.cli.report:report", "Print the report of a run in another format."),
+    "replay": LazyCommand("tensorcheck.cli.replay:replay", "Repeat the failure that a capsule holds."),
+    "diff": LazyCommand("tensorcheck.cli.diff:diff", "Print where two runs part: of commits, devices or dtypes."),
     "rules": LazyCommand("tensorcheck.cli.rules:rules", "List the rules."),
     "explain": LazyCommand("tensorcheck.cli.explain:explain", "Explain a rule: what it finds, and what to do instead."),
 }
@@ -51,8 +55,18 @@ class LazyGroup(click.Group):
     """A group that imports a command only when that command runs.
 
     >>> LazyGroup("tensorcheck").list_commands(click.Context(click.Command("tensorcheck")))
-    ['train', 'rules', 'explain']
+    ['run', 'train', 'report', 'replay', 'diff', 'rules', 'explain']
     """
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - click's own signature
+        """Run a command; a script, which `run` asks for, is run outside of click, whose handling it must not meet."""
+        try:
+            return super().main(*args, **kwargs)
+        except BaseException as launch:
+            options = getattr(launch, "tensorcheck_run", None)
+            if options is None:
+                raise
+        return importlib.import_module("tensorcheck.running.run").run(options)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's own signature
         """The names, in the order of the table."""

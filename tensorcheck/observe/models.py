@@ -73,6 +73,7 @@ class ModelProbe(Probe):
         for owner in (torch, nn.Module):
             handles.enter_context(PATCHES.patch_attribute(owner, "compile", _Compilations(self, handles)))
         self.sink.tracing.while_open(self._hear_modules)
+        handles.callback(self.sink.tracing.no_longer, self._hear_modules)
         handles.callback(self._modules.stop)
         dynamo = sys.modules.get("torch._dynamo")
         if dynamo is not None:

@@ -1,13 +1,15 @@
 """Keeping a function mode of ours on PyTorch's stack of modes without anybody noticing.
 
 A mode that is left with `__exit__` pops whatever is on top, which may by then be the user's. So ours goes to the
-bottom, above the context of `set_default_device` alone, and is taken out from wherever it is.
+bottom, above the context of `set_default_device` alone, and is taken out from wherever it is. The context of
+`with torch.device(…)` is of the same class, but it is left as the others are.
 """
 
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import torch
 from torch._C import _len_torch_function_stack
 from torch.compiler import is_compiling
 from torch.jit._trace import is_tracing
@@ -43,11 +45,16 @@ def insert_at_bottom(mode: TorchFunctionMode) -> None:
     if not _len_torch_function_stack():
         _push_mode(mode)
         return
-    above = _take_all()
-    while above and isinstance(above[-1], DeviceContext):
+    above, default = _take_all(), _default_device()
+    while above and default is not None and above[-1] is default:
         _push_mode(above.pop())
     _push_mode(mode)
     _put_back(above)
+
+
+def _default_device() -> object:
+    """The context of `set_default_device`, where it was called on this thread."""
+    return getattr(torch._GLOBAL_DEVICE_CONTEXT, "device_context", None)  # noqa: SLF001 - there is no other way to tell
 
 
 def remove(mode: TorchFunctionMode) -> bool:

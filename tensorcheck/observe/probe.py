@@ -5,6 +5,7 @@ from collections.abc import Hashable, Sequence
 from contextlib import ExitStack
 from typing import Any, ClassVar, Protocol
 
+from torch import nn
 from torch.optim import Optimizer
 
 from tensorcheck.events import Event, Stage
@@ -25,6 +26,10 @@ class Sink(Protocol):
     @property
     def subjects(self) -> Sequence[Subject]:
         """The watched models."""
+
+    @property
+    def awaits_models(self) -> bool:
+        """Whether models are yet to be found."""
 
     @property
     def step(self) -> int:
@@ -50,6 +55,12 @@ class Sink(Protocol):
 
     def skip(self, what: str, why: str) -> None:
         """Something is not looked at: coverage says so."""
+
+    def adopt(self, model: nn.Module) -> None:
+        """Watch one more model, from now until nobody holds it any more."""
+
+    def found(self, optimizer: Optimizer) -> None:
+        """An optimizer was built, or holds more or fewer parameters: its models may be wanted."""
 
     def wants_optimizer(self, optimizer: Optimizer) -> bool:
         """Whether this optimizer is watched: each is, unless some were named."""
@@ -93,6 +104,9 @@ class Probe(Listener, ABC):
     @abstractmethod
     def attach(self, handles: ExitStack) -> None:
         """Start to listen, until `handles` is closed."""
+
+    def model_adopted(self) -> None:
+        """One more model is watched."""
 
     def raised(self, args: tuple[Any, ...], kwargs: dict[str, Any], error: BaseException) -> None:  # noqa: ARG002
         """A patched function raised."""

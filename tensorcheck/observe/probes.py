@@ -19,7 +19,7 @@ from tensorcheck.observe.schedulers import SchedulerProbe
 
 def all_probes(sink: Sink) -> Iterator[Probe]:
     """A fresh probe of each kind, and of those that watch one model or one function, one for each."""
-    optimizers = FollowedOptimizers(lambda optimizer: subjects_of(sink, optimizer))
+    optimizers = FollowedOptimizers(lambda optimizer: subjects_of(sink, optimizer), sink.subjects)
     yield OptimizerProbe(sink, optimizers)
     yield ZeroGradProbe(sink, optimizers)
     yield BackwardProbe(sink, optimizers)

@@ -45,8 +45,17 @@ class RecordingProbe(Probe):
 
     def attach(self, handles: ExitStack) -> None:
         """Start to record, unless something in this process is compiled."""
+        handles.callback(self.sink.tracing.end)
+        if not self.sink.awaits_models:
+            self._begin()
+
+    def model_adopted(self) -> None:
+        """The first model was found: what came before it is of no step."""
+        if not self.sink.tracing.openings:
+            self._begin()
+
+    def _begin(self) -> None:
         tracing = self.sink.tracing
-        handles.callback(tracing.end)
         if modes.is_capturing():
             tracing.end()
             self.sink.skip("operations", "something in this process was compiled, which a trace would disturb")

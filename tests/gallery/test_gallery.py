@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.gallery.exhibits import Exhibit, load_exhibits, run
+from tests.gallery.exhibits import Exhibit, load_exhibits, run, run_unwatched
 from tests.gallery.score import score
 
 EXHIBITS = pytest.mark.parametrize("exhibit", load_exhibits(), ids=lambda exhibit: exhibit.name)
@@ -32,12 +32,15 @@ def test_the_truth_names_one_line_that_the_fix_changes(exhibit: Exhibit) -> None
 
 @EXHIBITS
 def test_a_healthy_script_is_silent(exhibit: Exhibit, tmp_path: Path) -> None:
-    result = run(exhibit, "fixed", tmp_path)
+    (tmp_path / "watched").mkdir()
+    (tmp_path / "plain").mkdir()
+    result = run(exhibit, "fixed", tmp_path / "watched")
 
     assert result.error == ""
     assert result.steps > 0
     assert result.faults == ()
     assert [finding["headline"] for finding in result.findings if finding["severity"] != "info"] == []
+    assert result.process == run_unwatched(exhibit, "fixed", tmp_path / "plain")
 
 
 @EXHIBITS

@@ -1,0 +1,1 @@
+"""Running somebody's script with every model in it watched."""
