@@ -3,10 +3,13 @@
 import difflib
 import functools
 import importlib
+import inspect
 import pkgutil
+from dataclasses import replace
 from typing import Any
 
 from tensorcheck import rules
+from tensorcheck.record import Record, RuleFacts
 from tensorcheck.rule import Rule
 
 RuleType = type[Rule[Any]]
@@ -47,3 +50,23 @@ def find_rule(code_or_name: str) -> RuleType:
         msg = f"there is no rule {code_or_name!r}{hint}"
         raise UnknownRuleError(msg)
     return known[wanted]
+
+
+def with_rules(record: Record) -> Record:
+    """The record with what is to be said of the rules that its findings are of; a rule that is not there is left out.
+
+    >>> with_rules(Record(version="0.1.0")).rules
+    ()
+    """
+    found = {finding.rule for finding in record.findings}
+    return replace(record, rules=tuple(facts_of(rule) for rule in all_rules() if rule.code in found))
+
+
+def facts_of(rule: RuleType) -> RuleFacts:
+    """What reports say of a rule.
+
+    >>> facts_of(find_rule("TCK202")).name
+    'loss-broadcast'
+    """
+    page = inspect.cleandoc(rule.__doc__ or "")
+    return RuleFacts(rule.code, rule.name, rule.severity, rule.page.summary, page)

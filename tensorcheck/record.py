@@ -46,6 +46,23 @@ class Coverage:
 
 
 @dataclass(frozen=True, slots=True)
+class RuleFacts:
+    """What a reader may want to know of a rule, whatever it found.
+
+    >>> RuleFacts("TCK202", "loss-broadcast", Severity.ERROR, "A loss is a matrix.").page
+    ''
+    """
+
+    code: str
+    name: str
+    severity: Severity
+    summary: str
+    """One sentence."""
+    page: str = ""
+    """The whole of what `tensorcheck explain` says of it, in Markdown."""
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """All that is known at the end of a session: what renderers read.
 
@@ -60,6 +77,10 @@ class Record:
     environment: Environment = Environment()
     findings: tuple[Finding, ...] = ()
     coverage: Coverage = Coverage()
+    rank: int = 0
+    """Which process of a distributed run it is of."""
+    rules: tuple[RuleFacts, ...] = ()
+    """The rules of these findings, for the formats that explain them; a finding does without."""
 
     @property
     def counts(self) -> dict[Severity, int]:

@@ -3,14 +3,14 @@
 The renderers are imported when they are used, for `rich` and `jinja2` take longer to start than all of this package.
 """
 
-import errno
 import os
 from collections.abc import Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from tensorcheck.atomic import write_whole
 from tensorcheck.findings import Finding, Severity
 from tensorcheck.record import Record
 
@@ -18,14 +18,22 @@ if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions
     from rich.text import Text
 
-RENDERERS: Mapping[str, str] = MappingProxyType(
+FORMATS: Mapping[str, str] = MappingProxyType(
     {
-        ".html": "tensorcheck.render.html",
-        ".json": "tensorcheck.render.json",
-        ".txt": "tensorcheck.render.text",
+        "text": "tensorcheck.render.text",
+        "json": "tensorcheck.render.json",
+        "html": "tensorcheck.render.html",
+        "md": "tensorcheck.render.markdown",
+        "sarif": "tensorcheck.render.sarif",
+        "github": "tensorcheck.render.github",
     }
 )
-"""Which module makes the file of each suffix; its function `document` takes the record and returns the text."""
+"""Which module makes the text of each format; its function `document` takes the record and returns the text."""
+
+SUFFIXES: Mapping[str, str] = MappingProxyType(
+    {".html": "html", ".json": "json", ".md": "md", ".sarif": "sarif", ".txt": "text"}
+)
+"""The format of a file of each suffix."""
 
 
 class Report:
@@ -63,13 +71,29 @@ class Report:
 
         >>> Report(Record(version="0.1.0")).save("report.doc")
         Traceback (most recent call last):
-        ValueError: a report is saved as .html, .json or .txt, as its suffix says; this is 'report.doc'
+        ValueError: a report is saved as .html, .json, .md, .sarif or .txt, as its suffix says; this is 'report.doc'
         """
         target = Path(path)
-        _write_whole(target, _document(self.record, target))
+        self.write(target, format_of(target))
+
+    def write(self, target: Path, form: str) -> None:
+        """Write the report in a format of `render`, whatever the suffix says."""
+        write_whole(target, self.render(form), what="report")
+
+    def render(self, form: str) -> str:
+        """The report in the format `text`, `json`, `html`, `md`, `sarif` or `github`.
+
+        >>> print(Report(Record(version="0.1.0")).render("md").splitlines()[0])
+        ## tensorcheck: no findings, and no model and no step was seen
+        """
+        if form not in FORMATS:
+            msg = f"a report has the formats {', '.join(FORMATS)}, and no {form!r}"
+            raise ValueError(msg)
+        text: str = import_module(FORMATS[form]).document(self.record)
+        return text
 
     def __str__(self) -> str:
-        return _document(self.record, Path("report.txt")).removesuffix("\n")
+        return self.render("text").removesuffix("\n")
 
     def __repr__(self) -> str:
         return f"<Report: {', '.join(f'{count} {severity.value}' for severity, count in self.counts.items())}>"
@@ -79,32 +103,24 @@ class Report:
 
         return html_fragment(self.record)
 
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:  # noqa: ANN401, FBT001 - how IPython calls it
+        printer.text("..." if cycle else str(self))
+
     def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "Iterator[Text]":
         from tensorcheck.render.text import WIDTH, render_report  # noqa: PLC0415 - rich starts slowly
 
         yield render_report(self.record, width=min(options.max_width, WIDTH))
 
 
-def _document(record: Record, target: Path) -> str:
-    module = RENDERERS.get(target.suffix.lower())
-    if module is None:
-        *others, last = RENDERERS
+def format_of(target: Path) -> str:
+    """The format that a file's suffix names, or a `ValueError` that lists the suffixes.
+
+    >>> format_of(Path("report.md"))
+    'md'
+    """
+    form = SUFFIXES.get(target.suffix.lower())
+    if form is None:
+        *others, last = SUFFIXES
         msg = f"a report is saved as {', '.join(others)} or {last}, as its suffix says; this is {target.name!r}"
         raise ValueError(msg)
-    text: str = import_module(module).document(record)
-    return text
-
-
-def _write_whole(target: Path, text: str) -> None:
-    """Half of a surrogate pair, as in a file name that is no UTF-8, is written out, which JSON reads back."""
-    if not target.parent.is_dir():
-        raise FileNotFoundError(errno.ENOENT, "the folder of the report does not exist", str(target.parent))
-    unfinished = target.with_name(f".{target.name}.{os.urandom(4).hex()}.tmp")
-    try:
-        with unfinished.open("xb") as file:
-            file.write(text.encode("utf-8", "backslashreplace"))
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(target)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    return form

@@ -1,11 +1,12 @@
 """A record as JSON, for other tools, and back.
 
 `report.schema.json` beside this file describes the form for its readers; a test holds the two together. The source line
-and the function around a place are not part of the form, so a record that was read back shows places without their code
-frame.
+and the function around a place are not part of the form; `reread.py` gets the lines back where the files still have
+them.
 """
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
@@ -49,7 +50,7 @@ def to_json(record: Record) -> Json:
             "devices": list(record.environment.devices),
         },
         "summary": {severity.value: count for severity, count in record.counts.items()},
-        "findings": [_finding(finding) for finding in record.findings],
+        "findings": [{**_finding(finding), "rank": record.rank} for finding in record.findings],
         "coverage": _coverage(record.coverage),
     }
 
@@ -77,7 +78,6 @@ def _finding(finding: Finding) -> Json:
         "count": finding.count,
         "first_step": finding.first_step,
         "last_step": finding.last_step,
-        "rank": 0,
     }
 
 
@@ -113,11 +113,12 @@ def from_json(report: Mapping[str, Any]) -> Record:
     _refuse_other_versions(report)
     try:
         return Record(
-            version=report["tensorcheck_version"],
-            command=report["command"],
+            version=_text(report["tensorcheck_version"]),
+            command=_text(report["command"]),
             environment=_read_environment(report["environment"]),
             findings=tuple(map(_read_finding, report["findings"])),
             coverage=_read_coverage(report["coverage"]),
+            rank=next((finding["rank"] for finding in report["findings"]), 0),
         )
     except KeyError as error:
         msg = f"this is no tensorcheck report: {error.args[0]!r} is missing"
@@ -138,44 +139,89 @@ def _refuse_other_versions(report: Mapping[str, Any]) -> None:
 
 
 def _read_environment(environment: Json) -> Environment:
-    return Environment(environment["torch"], environment["python"], tuple(environment["devices"]))
+    return Environment(_text(environment["torch"]), _text(environment["python"]), _texts(environment["devices"]))
 
 
 def _read_finding(finding: Json) -> Finding:
-    plain = (
-        "rule",
-        "name",
-        "headline",
-        "label",
-        "expected",
-        "got",
-        "help",
-        "module",
-        "count",
-        "first_step",
-        "last_step",
-    )
-    location = finding["location"]
+    location, module = finding["location"], finding["module"]
     return Finding(
-        **{key: finding[key] for key in plain},
+        rule=_code(finding["rule"]),
+        name=_text(finding["name"]),
         severity=Severity(finding["severity"]),
-        site=None if location is None else Site(**{key: location[key] for key in _LOCATION_KEYS}),
-        related=tuple(Related(Site(place["file"], place["line"]), place["note"]) for place in finding["related"]),
-        notes=tuple(finding["notes"]),
-        path=tuple(finding["path"]),
-        tried=finding["tried"] or "",
+        headline=_text(finding["headline"]),
+        label=_text(finding["label"]),
+        expected=_text(finding["expected"]),
+        got=_text(finding["got"]),
+        site=None if location is None else _read_site(location),
+        module=None if module is None else _text(module),
+        related=tuple(map(_read_related, finding["related"])),
+        notes=_texts(finding["notes"]),
+        path=_texts(finding["path"]),
+        help=_text(finding["help"]),
+        tried=_text(finding["tried"] or ""),
+        count=_number(finding["count"]),
+        first_step=_number(finding["first_step"]),
+        last_step=_number(finding["last_step"]),
     )
 
 
-_LOCATION_KEYS = ("file", "line", "column", "end_column", "code")
+def _read_site(location: Json) -> Site:
+    return Site(
+        _text(location["file"]),
+        _number(location["line"]),
+        _number(location["column"]),
+        _number(location["end_column"]),
+        code=_text(location["code"]),
+    )
+
+
+def _read_related(place: Json) -> Related:
+    return Related(Site(_text(place["file"]), _number(place["line"])), _text(place["note"]))
 
 
 def _read_coverage(coverage: Json) -> Coverage:
+    cost = coverage["cost"]
     return Coverage(
-        models=coverage["models"],
-        steps=coverage["steps"],
-        traced=coverage["traced"],
-        experiments=tuple(coverage["experiments"]),
-        skipped=tuple(Skipped(skipped["what"], skipped["why"]) for skipped in coverage["skipped"]),
-        cost=coverage["cost"],
+        models=_number(coverage["models"]),
+        steps=_number(coverage["steps"]),
+        traced=_number(coverage["traced"]),
+        experiments=_texts(coverage["experiments"]),
+        skipped=tuple(Skipped(_text(skipped["what"]), _text(skipped["why"])) for skipped in coverage["skipped"]),
+        cost=None if cost is None else _share(cost),
     )
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        msg = f"{value!r} is no text"
+        raise TypeError(msg)
+    return value
+
+
+def _texts(values: object) -> tuple[str, ...]:
+    if not isinstance(values, list):
+        msg = f"{values!r} is no list"
+        raise TypeError(msg)
+    return tuple(map(_text, values))
+
+
+def _number(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        msg = f"{value!r} is no count"
+        raise TypeError(msg)
+    return value
+
+
+def _share(value: object) -> float:
+    if not isinstance(value, int | float) or not 0 <= value <= 1:
+        msg = f"{value!r} is no share"
+        raise TypeError(msg)
+    return value
+
+
+def _code(value: object) -> str:
+    code = _text(value)
+    if not re.fullmatch(r"TCK[0-9]{3}", code):
+        msg = f"{code!r} is no rule's code"
+        raise ValueError(msg)
+    return code

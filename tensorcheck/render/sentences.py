@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from tensorcheck.findings import Finding, Severity
 from tensorcheck.record import Coverage, Record
+from tensorcheck.render.harmless import harmless
 
 _PLURALS = {Severity.ERROR: "errors", Severity.WARNING: "warnings", Severity.INFO: "info"}
 
@@ -91,10 +92,40 @@ def repeated(finding: Finding) -> str:
     return f"{finding.count} times, from step {finding.first_step} to step {finding.last_step}"
 
 
-def plural(count: int, noun: str) -> str:
+def in_lines(finding: Finding) -> list[str]:
+    """The whole finding in lines of plain text, for a place that has no layout; the first is a sentence of its own.
+
+    >>> in_lines(Finding("TCK202", "loss-broadcast", Severity.ERROR, "It grows", help="loss.mean()", tried="the loss"))
+    ['It grows.', 'Help: loss.mean() (tried: the loss)']
+    """
+    return [harmless(line) for line in _in_lines(finding)]
+
+
+def _in_lines(finding: Finding) -> Iterator[str]:
+    yield f"{finding.headline}."
+    for name, text in (("Expected", finding.expected), ("Got", finding.got)):
+        if text:
+            value, _, why = text.partition("  ")
+            yield f"{name}: {value} ({why.strip()})" if why.strip() else f"{name}: {value}"
+    for note in finding.notes:
+        yield from f"Note: {note}".split("\n")
+    if finding.help:
+        yield from f"Help: {finding.help}{tried(finding)}".split("\n")
+
+
+def tried(finding: Finding) -> str:
+    """What passed with the help, in brackets after a space; empty where it was not tried.
+
+    >>> tried(Finding("TCK202", "loss-broadcast", Severity.ERROR, "It grows", tried="the loss"))
+    ' (tried: the loss)'
+    """
+    return f" (tried: {finding.tried})" if finding.tried else ""
+
+
+def plural(count: int, noun: str, several: str = "") -> str:
     """A number and what it counts.
 
-    >>> plural(1, "step"), plural(1200, "step")
-    ('1 step', '1,200 steps')
+    >>> plural(1, "step"), plural(1200, "step"), plural(2, "process", "processes")
+    ('1 step', '1,200 steps', '2 processes')
     """
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+    return f"{count:,} {noun if count == 1 else several or f'{noun}s'}"

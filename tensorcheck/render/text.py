@@ -64,8 +64,16 @@ def render_report(record: Record, *, width: int = WIDTH) -> Text:
     ' = seen: 0 models, 0 steps'
     """
     findings = (render_finding(finding, width=width) for finding in sentences.worst_first(record))
-    closing = Text("\n").join(_closing(record, max(width, _LEAST_WIDTH)))
-    return Text("\n\n").join([*findings, closing])
+    return Text("\n\n").join([*findings, render_closing(record, width=width)])
+
+
+def render_closing(record: Record, *, width: int = WIDTH) -> Text:
+    """What stands below the findings: how many there are, what was seen and what was not.
+
+    >>> render_closing(Record(version="")).plain.splitlines()[-1]
+    ' = seen: 0 models, 0 steps'
+    """
+    return Text("\n").join(_closing(record, max(width, _LEAST_WIDTH)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from tensorcheck import __version__
 from tensorcheck.cli.main import COMMANDS, main
 
-LIGHT_COMMANDS = ["--help", "--version", "rules", "explain TCK202"]
+LIGHT_COMMANDS = ["--help", "--version", "rules", "explain TCK202", "report --help", "replay --help", "diff --help"]
 
 
 def run(*arguments: str, code: str = "") -> subprocess.CompletedProcess[str]:

@@ -17,7 +17,7 @@ from tensorcheck.render.html import document as html
 from tensorcheck.render.json import from_json
 from tensorcheck.render.text import document as text
 from tensorcheck.render.text import render_report
-from tensorcheck.report import RENDERERS, Report
+from tensorcheck.report import FORMATS, SUFFIXES, Report
 from tensorcheck.sites import Site
 from tests.invariants import assert_valid_report
 from tests.render import samples
@@ -51,11 +51,25 @@ def test_a_notebook_shows_html() -> None:
 
 
 def test_a_report_is_saved_by_its_suffix(tmp_path: Path) -> None:
-    for suffix in RENDERERS:
+    for suffix in SUFFIXES:
         REPORT.save(tmp_path / f"report{suffix}")
     assert (tmp_path / "report.txt").read_text("utf-8") == text(samples.RECORD)
     assert (tmp_path / "report.html").read_text("utf-8") == html(samples.RECORD)
     assert_valid_report(json.loads((tmp_path / "report.json").read_bytes()))
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_report_is_rendered_by_the_name_of_a_format(form: str) -> None:
+    assert REPORT.render(form).endswith("\n")
+
+
+def test_a_format_that_is_not_there_is_refused_with_those_that_are() -> None:
+    with pytest.raises(ValueError, match="the formats text, json, html, md, sarif, github, and no 'markdown'"):
+        REPORT.render("markdown")
+
+
+def test_every_suffix_has_a_format() -> None:
+    assert {*SUFFIXES.values()} <= {*FORMATS}
 
 
 def test_a_file_name_that_is_no_utf_8_comes_back(tmp_path: Path) -> None:
@@ -71,7 +85,7 @@ def test_a_suffix_in_capitals_is_known(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["report.doc", "report"])
 def test_an_unknown_suffix_is_refused_with_the_known_ones(name: str, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=rf"\.html, \.json or \.txt.*'{name}'"):
+    with pytest.raises(ValueError, match=rf"\.html, \.json, \.md, \.sarif or \.txt.*'{name}'"):
         REPORT.save(tmp_path / name)
 
 
