@@ -7,11 +7,13 @@ import importlib
 from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
-__all__ = ["FindingError", "Report", "Watch", "__version__", "explain", "training", "watch"]
+__all__ = ["FindingError", "Report", "Watch", "__version__", "breakpoint_on", "explain", "peek", "training", "watch"]
 
 if TYPE_CHECKING:
     from tensorcheck import training
+    from tensorcheck.breakpoints import breakpoint_on
     from tensorcheck.explaining import explain
+    from tensorcheck.peeking import peek
     from tensorcheck.report import Report
     from tensorcheck.session import FindingError
     from tensorcheck.watching import Watch, watch
@@ -20,7 +22,11 @@ else:  # hidden from type checkers, which would take every misspelt name for one
         "FindingError": "tensorcheck.session",
         "Report": "tensorcheck.report",
         "Watch": "tensorcheck.watching",
+        "breakpoint_on": "tensorcheck.breakpoints",
         "explain": "tensorcheck.explaining",
+        "load_ipython_extension": "tensorcheck.notebook",
+        "peek": "tensorcheck.peeking",
+        "unload_ipython_extension": "tensorcheck.notebook",
         "watch": "tensorcheck.watching",
     }
 

@@ -1,15 +1,15 @@
 """`tensorcheck.explain`: an exception, explained when nothing was watching."""
 
-import sys
 from dataclasses import replace
 
 import tensorcheck
-from tensorcheck.catalogue import all_rules
+from tensorcheck.catalogue import all_rules, with_rules
 from tensorcheck.events import Crashed, ProbeFailed
 from tensorcheck.experiment.trials import NAME as FIX_TRIALS
 from tensorcheck.experiment.trials import FixTrials, answered
 from tensorcheck.findings import Finding
 from tensorcheck.judge import Judge
+from tensorcheck.observe.at_hand import exception_at_hand
 from tensorcheck.observe.crashes import crash_of
 from tensorcheck.observe.environment import environment
 from tensorcheck.observe.frames import Sites
@@ -18,10 +18,11 @@ from tensorcheck.report import Report
 
 
 def explain(error: BaseException | None = None, *, experiments: bool = True) -> Report:
-    """Explain an exception from its traceback alone; without one, the one being handled or the last at the prompt.
+    """Explain an exception from its traceback alone; without one, the one that is looked at.
 
-    The change that is proposed was tried on a copy of the model, unless `experiments` is False. A `LookupError` says
-    that there was no exception.
+    That is the one that a debugger was opened on, the one being handled, or the last at the prompt or in a cell. The
+    change that is proposed was tried on a copy of the model, unless `experiments` is False. A `LookupError` says that
+    there was no exception.
 
     >>> import torch
     >>> try:
@@ -31,7 +32,7 @@ def explain(error: BaseException | None = None, *, experiments: bool = True) -> 
     >>> [finding.headline for finding in report.findings]
     ['`Linear` got 3136 features but was built for 784']
     """
-    error = error or sys.exc_info()[1] or getattr(sys, "last_value", None)
+    error = error or exception_at_hand()
     if error is None:
         msg = "there is no exception to explain: none is being handled, and none has reached the prompt"
         raise LookupError(msg)
@@ -43,7 +44,8 @@ def explain(error: BaseException | None = None, *, experiments: bool = True) -> 
     coverage = Coverage(skipped=unknown)
     if experiments:
         findings, coverage = _tried(findings, error, crash, coverage)
-    return Report(Record(tensorcheck.__version__, environment=environment(), findings=findings, coverage=coverage))
+    record = Record(tensorcheck.__version__, environment=environment(), findings=findings, coverage=coverage)
+    return Report(with_rules(record))
 
 
 def _tried(

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tensorcheck.tables import Layout, Table
 from tensorcheck.tensors import NamedTensor
 
 
@@ -40,7 +41,7 @@ class ModuleRow:
 
 
 @dataclass(frozen=True, slots=True)
-class ShapeTable:
+class ShapeTable(Table):
     """A table of the calls, in the order in which they were made; a module that is called twice has two rows.
 
     >>> print(ShapeTable((ModuleRow("head", "Linear", parameters=850, trainable=2, with_gradient=2),)))
@@ -50,11 +51,10 @@ class ShapeTable:
 
     rows: tuple[ModuleRow, ...]
 
-    def __str__(self) -> str:
+    def layout(self) -> Layout:
+        """The table."""
         head = ("module", "kind", "input", "output", "parameters", "gradient")
-        lines = [head, *(_cells(row) for row in self.rows)]
-        widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
-        return "\n".join(_line(line, widths) for line in lines)
+        return Layout(head, [_cells(row) for row in self.rows], numbers=frozenset({"parameters"}))
 
 
 def _cells(row: ModuleRow) -> tuple[str, ...]:
@@ -65,14 +65,3 @@ def _cells(row: ModuleRow) -> tuple[str, ...]:
 
 def _shown(tensors: Sequence[NamedTensor]) -> str:
     return ", ".join(str(tensor.meta) for tensor in tensors)
-
-
-def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
-    aligned = [
-        cell.rjust(width) if column == _NUMBERS else cell.ljust(width)
-        for column, (cell, width) in enumerate(zip(cells, widths, strict=True))
-    ]
-    return "  ".join(aligned).rstrip()
-
-
-_NUMBERS = 4
