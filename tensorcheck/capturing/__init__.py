@@ -1,0 +1,1 @@
+"""Writing a failure down as a capsule, while its frames still stand."""

@@ -1,0 +1,1 @@
+"""Repeating what a capsule holds."""
