@@ -85,6 +85,32 @@ class OtherValue:
         return self.site.code if self.site is not None else self.name
 
 
+Quality = Literal["dtype", "device"]
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """A place in the user's source that made a layer's weights what they are: of one dtype, or on one device.
+
+    >>> Cause("conversion", "dtype", "net", "bfloat16", Site("train.py", 9, code="net.bfloat16()")).is_likely
+    False
+    """
+
+    kind: Literal["conversion", "default", "context", "unregistered"]
+    """A module was converted in place; a default was set; it was built within `with torch.device(...)`; or a plain list
+    or dictionary holds it, so that what is done to the model does not reach it."""
+    quality: Quality
+    name: str
+    """How its user writes the module that was converted, or what holds it: `self.net`, `self.blocks`."""
+    value: str
+    """The dtype or device that follows from it; of what is unregistered, that which the model's own weights have."""
+    site: Site
+    is_likely: bool = False
+    """Whether it fits, but is not known to have run."""
+    is_copy_meant: bool = False
+    """Whether its result is used as if it were another module: `small = net.bfloat16()`."""
+
+
 CallKind = Literal["layer", "loss", "operation"]
 
 
@@ -115,6 +141,10 @@ class FailedCall:
     """Of an operation, the parts that the user's line spells but whose values are gone: `self.fc(x)`."""
     made: Mapping[str, Lineage] = field(default_factory=dict)
     """Of a layer, where each number that it was built with was written, by the setting's name: `in_features`."""
+    causes: tuple[Cause, ...] = ()
+    """Of a layer, what made its weights what they are, the most telling first; of others, the defaults in force."""
+    before: ModuleMeta | None = None
+    """Of a layer in an `nn.Sequential`, the one before it, whose output it was given."""
 
     def operand(self, name: str) -> Operand | None:
         """What came in under this name."""

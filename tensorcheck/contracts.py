@@ -159,14 +159,12 @@ _LAYERS: Mapping[str, LayerContract] = {
 
 
 def contract_of(layer: ModuleMeta | None) -> LayerContract | None:
-    """The contract of one of PyTorch's own layers; None for any other module.
+    """The contract of one of PyTorch's layers, or of a user's that computes as one; None for any other module.
 
     >>> contract_of(ModuleMeta("mine", "Linear")) is None
     True
     """
-    # A layer whose weight is parametrized, as by spectral normalisation, is of a class made for it.
-    kind = layer.kind.removeprefix("Parametrized") if layer is not None and layer.is_builtin else ""
-    return _LAYERS.get(kind)
+    return _LAYERS.get(layer.layer) if layer is not None else None
 
 
 TargetForm = Literal["class indices", "like the input"]

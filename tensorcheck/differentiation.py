@@ -6,7 +6,8 @@ known where it was traced, and of a tensor that a variable still holds.
 """
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from tensorcheck.sites import Site
 from tensorcheck.tensors import TensorMeta
@@ -64,6 +65,26 @@ class Node:
 
 
 @dataclass(frozen=True, slots=True)
+class EarlierUse:
+    """A `backward` in a function that was called before and was given a tensor that the failing one needs.
+
+    >>> EarlierUse("fake", Site("gan.py", 8, code="judge(fake)"), Site("gan.py", 9, code="loss.backward()")).detached
+    'judge(fake.detach())'
+    """
+
+    name: str
+    """What the tensor is called there."""
+    use: Site
+    """The first call there that takes it."""
+    backward: Site
+
+    @property
+    def detached(self) -> str:
+        """That call with the tensor detached."""
+        return re.sub(rf"(?<=[(\s,=]){self.name}(?=[,)\s])", f"{self.name}.detach()", self.use.code, count=1)
+
+
+@dataclass(frozen=True, slots=True)
 class Used:
     """The part of the graph that an earlier backward went through and freed."""
 
@@ -77,6 +98,8 @@ class Used:
     """What one round of a loop, or one call of the model, hands on to the next, and that leads there."""
     earlier: tuple[Site, ...] = ()
     """Other calls of `backward` in the running code, in the order of their lines."""
+    elsewhere: tuple[EarlierUse, ...] = ()
+    """Those in functions that the running code has called before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +174,8 @@ class Trainable:
     """Whether gradients were recorded when it crashed."""
     switching_off: tuple[Site, ...] = ()
     """Statements of the user's that switch gradients off for all that follows, such as `set_grad_enabled(False)`."""
+    kinds: Mapping[str, str] = field(default_factory=dict)
+    """The classes of the modules that have parameters of their own, by their dotted paths."""
 
     @property
     def parameters(self) -> int:

@@ -4,7 +4,7 @@ An event holds no tensor, module or frame, so nothing outlives its step because 
 that was written by hand.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import ClassVar, Literal
@@ -15,7 +15,7 @@ from tensorcheck.fixes import Fix
 from tensorcheck.lineage import Lineage
 from tensorcheck.loading import Loading
 from tensorcheck.modules import LoaderMeta, ModuleMeta
-from tensorcheck.optimizing import OddState
+from tensorcheck.optimizing import OddState, ScheduleEnd
 from tensorcheck.restoring import Restoring
 from tensorcheck.sites import Site
 from tensorcheck.tensors import NamedTensor, TensorMeta
@@ -122,18 +122,54 @@ class OptimizerSeen(Event):
     """The dotted paths of the model's parameters that it holds."""
     held_frozen: tuple[str, ...]
     """Those of them that do not require a gradient."""
-    forgotten: tuple[NamedTensor, ...]
-    """The model's parameters that want and have a gradient but are held by no optimizer that is alive; at the first
-    step those too that the model holds without having registered them, and those of a loss beside it."""
     built: Site | None
     """Where it was built, if that was while the model was watched."""
     site: Site | None
+    kinds: Mapping[str, str] = field(default_factory=dict)
+    """The classes of the modules that have parameters of their own, by their dotted paths."""
+
+
+@dataclass(frozen=True, slots=True)
+class ParametersForgotten(Event):
+    """Parameters want and have a gradient, no optimizer that is alive holds them, and nothing else moved them."""
+
+    kind: str
+    """The class of the optimizer that stepped without them."""
+    held: int
+    """How many of the model's parameters it holds."""
+    forgotten: tuple[NamedTensor, ...]
+    """Parameters of the model; those too that the model holds without having registered them, and those of a loss
+    beside it."""
+    built: Site | None
+    """Where the optimizer was built, if that was while the model was watched."""
+    site: Site | None
     lineage: Lineage = field(default_factory=Lineage)
-    """Where the optimizer came from, and so what it was given; looked up where some were forgotten."""
+    """Where the optimizer came from, and so what it was given."""
     definitions: tuple[Site, ...] = ()
     """Where the modules of those that were forgotten were built."""
     containers: tuple[str, ...] = ()
     """The attributes that are plain lists or dictionaries and hold some of them."""
+    kinds: Mapping[str, str] = field(default_factory=dict)
+    """The classes of the modules that have parameters of their own, by their dotted paths."""
+
+
+@dataclass(frozen=True, slots=True)
+class CopyTrained(Event):
+    """An optimizer stepped on parameters without gradients, while those of a module just like theirs have some."""
+
+    kind: str
+    """The optimizer's class."""
+    held: int
+    """How many parameters it holds that want a gradient; none has one."""
+    trained: str
+    """How the running code calls the module whose parameters have gradients and are in no optimizer."""
+    gradients: int
+    """How many of them have one."""
+    built: Site | None
+    """Where the optimizer was built, if that was while the model was watched."""
+    site: Site | None
+    lineage: Lineage = field(default_factory=Lineage)
+    """Where the module that has the gradients came from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +186,12 @@ class StepTaken(Event):
     backwards: int
     """How many times `backward` had returned before."""
     site: Site | None
+    optimizer: str = ""
+    """How the user's line spells it; empty where that line does not."""
+    zeroed: Site | None = None
+    """Where the gradients were first zeroed, if they were."""
+    uncalled: Site | None = None
+    """A statement of the running code that names `train` or `zero_grad` and does not call it, where that is missing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +232,7 @@ class ModuleCalled(Event):
     cut: Operation | None = None
     """The operation on the way to that input that was given a gradient to pass on and did not."""
     lineage: Lineage = field(default_factory=Lineage)
-    """Where that input came from, where no such operation was seen."""
+    """Where that input came from, where no such operation was seen; else where a first input on meta came from."""
 
 
 def returned_with_gradient(calls: Sequence[ModuleCalled], given: NamedTensor) -> ModuleCalled | None:
@@ -280,6 +322,8 @@ class Crashed(Event):
     """The only `torch.save` of the user's file, if a `torch.load` failed."""
     odd_state: OddState | None = None
     """What an optimizer keeps in another dtype than its parameter has, if one was stepping."""
+    schedule_end: ScheduleEnd | None = None
+    """What is known of the learning-rate schedule, if one with a fixed number of steps was stepping."""
     faults: tuple[Fault, ...] = ()
     """The parts of it that could not be read."""
 

@@ -30,6 +30,18 @@ class ModuleMeta:
     """Whether the class is one of `torch.nn` itself, so that its settings mean what PyTorch documents."""
     definition: Site | None = None
     """The line of its parent's class that made it, such as `self.head = nn.Linear(784, 10)`."""
+    inherits: str = ""
+    """The class of `torch.nn` whose `forward` it runs, if its own class is a user's and leaves that as it is."""
+
+    @property
+    def layer(self) -> str:
+        """The layer of `torch.nn` that it is or computes as; empty where it is none.
+
+        >>> ModuleMeta("head", "MyLinear", inherits="Linear").layer
+        'Linear'
+        """
+        # A layer whose weight is parametrized, as by spectral normalisation, is of a class made for it.
+        return self.kind.removeprefix("Parametrized") if self.is_builtin else self.inherits
 
     @property
     def title(self) -> str:

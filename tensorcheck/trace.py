@@ -8,8 +8,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from heapq import heappop, heappush
+from pathlib import Path
 
+from tensorcheck.fingerprints import Fingerprint
 from tensorcheck.lineage import Lineage, Step
+from tensorcheck.modules import ModuleMeta
 from tensorcheck.sites import Site
 from tensorcheck.tensors import TensorMeta
 
@@ -42,6 +45,8 @@ class Value:
     """Where it was found: if no operation made it, or if it is a field of a batch, whatever made that."""
     name: str = ""
     """How its owner reaches it: `batch[0]`, `head.weight`."""
+    fingerprint: Fingerprint | None = None
+    """What its values were like, if that was asked for and they could be read."""
 
     def __str__(self) -> str:
         name = f"{self.name}: " if self.name else ""
@@ -67,6 +72,8 @@ class Operation:
     """The values that it read, by their places in the trace."""
     outputs: tuple[int, ...]
     """The values that it made."""
+    call: int = 0
+    """Which call of that module in the step it was, counted from 0."""
 
     def __str__(self) -> str:
         place = f" in `{self.module}` ({self.kind})" if self.module else ""
@@ -87,6 +94,16 @@ class Trace:
     step: int
     operations: tuple[Operation, ...] = ()
     values: tuple[Value, ...] = ()
+    gradients: tuple[Value, ...] = ()
+    """Those with which the optimizers stepped, by the names of their parameters."""
+    modules: tuple[ModuleMeta, ...] = ()
+    """The modules that were called, as they were then, in the order in which they returned first."""
+
+    def save(self, path: str | Path) -> None:
+        """Write it into a file that `tensorcheck diff` reads; the end of `watch.recorded` writes every traced step."""
+        from tensorcheck.comparing.recorded import RecordedRun, environment_here  # noqa: PLC0415 - it imports this file
+
+        RecordedRun(environment=environment_here(), steps=(self,)).save(path)
 
     def inputs(self, value: int) -> tuple[int, ...]:
         """The values that one was made from."""

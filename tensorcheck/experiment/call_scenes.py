@@ -62,7 +62,7 @@ class OperationScene(Scene):
         edits = at_the_call(edits)
         with made_on(place):
             try:
-                function, arguments, names = self._taken_apart(CopyingEvaluation(self._names, copier))
+                function, arguments, names = self.taken_apart(CopyingEvaluation(self._names, copier))
             except UnknownValueError:
                 raise NoSceneError(_OTHER_CODE) from None
             known = {edit.operand: self._operand(edit.operand, arguments) for edit in operand_edits(edits)}
@@ -77,7 +77,7 @@ class OperationScene(Scene):
             return next((each for each in arguments[0][2:] if isinstance(each, Tensor)), None)
         return in_place(self._node, code, arguments)
 
-    def _taken_apart(self, evaluation: CopyingEvaluation) -> tuple[Callable[..., Any], Arguments, list[str]]:
+    def taken_apart(self, evaluation: CopyingEvaluation) -> tuple[Callable[..., Any], Arguments, list[str]]:
         """What is called, with what, and the names that its positional arguments go by."""
         match self._node:
             case ast.Call():

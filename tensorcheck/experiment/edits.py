@@ -117,6 +117,20 @@ def _replaced(value: Any, changed: Mapping[int, object]) -> Any:  # noqa: ANN401
     return value
 
 
+def built_together(model: nn.Module, path: str) -> list[nn.Module]:
+    """The layer at this path, and those that one line built with it: a Transformer's are copies of each other."""
+    parts, layer = path.split("."), model.get_submodule(path)
+    for depth in range(len(parts)):
+        whole = model.get_submodule(".".join(parts[:depth]))
+        if type(whole).__module__ == "torch.nn.modules.transformer":
+            return [each for each in whole.modules() if type(each) is type(layer) and _plain(each) == _plain(layer)]
+    return [layer]
+
+
+def _plain(layer: nn.Module) -> dict[str, object]:
+    return {name: value for name, value in vars(layer).items() if isinstance(value, bool | int | float | str)}
+
+
 def rebuilt(layer: nn.Module, edits: Sequence[Edit]) -> nn.Module:
     """One of PyTorch's layers, built once more with other settings, its parameters all zero."""
     changes = {edit.setting: _resolved(edit.value) for edit in setting_edits(edits)}

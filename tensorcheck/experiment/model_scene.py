@@ -14,6 +14,7 @@ from tensorcheck.experiment.editing import Editing, position
 from tensorcheck.experiment.edits import (
     Arguments,
     CannotEditError,
+    built_together,
     changed_at,
     operand_edits,
     put_in_place,
@@ -41,7 +42,7 @@ class ModelScene(Scene):
             raise NoSceneError(_NOT_INITIALISED)
         self.model = model
         self._call = call
-        self._given = _given(frames, first)
+        self._given = given_to(frames, first)
         self.samples = Samples.of(self._given)
         self._layer = next((frame.layer for frame in reversed(frames[last + 1 :]) if frame.layer is not None), None)
         self._user = frames[last]
@@ -92,9 +93,9 @@ class ModelScene(Scene):
         if path is None:
             raise CannotEditError
         layer = model.get_submodule(path)
-        if setting_edits(editing.edits):
-            new = rebuilt(layer, editing.edits)
-            model, layer = put_in_place(model, layer, new), new
+        for other in built_together(model, path) if setting_edits(editing.edits) else ():
+            new = rebuilt(other, editing.edits)
+            model, layer = put_in_place(model, other, new), new if other is layer else layer
             editing.was_applied = True
         if operand_edits(editing.edits):
             layer.register_forward_pre_hook(editing.before_layer, with_kwargs=True)
@@ -112,7 +113,7 @@ class ModelScene(Scene):
         return "the call passes" if self._layer is self.model else "the forward passes"
 
 
-def _given(frames: Sequence[StackFrame], first: int) -> Arguments:
+def given_to(frames: Sequence[StackFrame], first: int) -> Arguments:
     """What a module was called with; the frame of its `forward` may use the names for other things by now."""
     caller = frames[first - 1].frame if first else None
     if caller is not None and caller.f_code.co_name in ("_call_impl", "inner") and "args" in caller.f_locals:

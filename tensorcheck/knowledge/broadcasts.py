@@ -17,6 +17,8 @@ _MAKERS = frozenset({"linear", "bilinear", "grad"})
 """Layers, and what differentiates by a column, as differential equations do: that gives a column too."""
 _WITH_DIMS = frozenset(["mean", "sum", "amax", "amin", "logsumexp", "norm", "view", "reshape", "unsqueeze", "expand"])
 """Functions whose user says what dims the result has, even where they stay as they are."""
+_PARTS = frozenset({"__getitem__", "chunk", "split", "tensor_split", "narrow"})
+"""What cuts a tensor into columns: of what a layer gives, such as a mean and a spread."""
 _LEAST = 2
 
 
@@ -55,7 +57,11 @@ def _meeting(trace: Trace, operation: Operation) -> Iterator[Meeting]:
     maker = _maker_of_column(trace, column)
     if maker is None or maker in set(trace.ancestors(row)) or not _is_reduced_whole(trace, operation):
         return
-    made, got = _site(trace, maker), _site(trace, _first_of_shape(trace, row))
+    is_whole = trace.values[maker].meta.shape == trace.values[column].meta.shape
+    made, got = (
+        _site(trace, maker if is_whole else _first_of_shape(trace, column)),
+        _site(trace, _first_of_shape(trace, row)),
+    )
     yield Meeting(operation, left, right, column is operation.inputs[0], made, got)
 
 
@@ -84,8 +90,21 @@ def _maker_of_column(trace: Trace, column: int) -> int | None:
         made_by = trace.operations[value.operation].name if value.operation is not None else ""
         if made_by in _MAKERS:
             return place
+        if made_by in _PARTS:
+            return _layer_of(trace, next(iter(trace.inputs(place)), None))
         if made_by in _WITH_DIMS:
             return None
+        place = next(iter(trace.inputs(place)), None)
+    return None
+
+
+def _layer_of(trace: Trace, whole: int | None) -> int | None:
+    """The value of a layer that a column is cut from, if it is one but for functions of each element."""
+    place, shape = whole, trace.values[whole].meta.shape if whole is not None else ()
+    while place is not None and trace.values[place].meta.shape == shape:
+        made = trace.values[place].operation
+        if made is not None and trace.operations[made].name in _MAKERS:
+            return place
         place = next(iter(trace.inputs(place)), None)
     return None
 

@@ -34,6 +34,9 @@ class Clash:
     fixes: tuple[Fix, ...] = ()
     help: str = ""
     site: Site | None = None
+    note: str = ""
+    built: Site | None = None
+    """Where the layer was built, where its settings are what does not fit."""
 
 
 def clash_of(call: FailedCall, message: str) -> Clash | None:

@@ -2,9 +2,11 @@
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 
 from tensorcheck.calls import FailedCall, Operand
 from tensorcheck.fixes import Fix
+from tensorcheck.knowledge.batch_first import batch_first_fix
 from tensorcheck.knowledge.clashes import Clash
 from tensorcheck.knowledge.reshaping import Shape, refits, reshapings
 from tensorcheck.modules import ModuleMeta
@@ -18,22 +20,22 @@ _BATCHED = 3
 def misfit_inputs_of(call: FailedCall) -> Clash | None:
     """The first input of a layer that does not go with the one that it works on."""
     layer, first = call.module, call.first
-    if layer is None or first is None or not layer.is_builtin:
+    if layer is None or first is None or not layer.layer:
         return None
     return next(iter(_clashes(call, layer, first)), None)
 
 
 def _clashes(call: FailedCall, layer: ModuleMeta, first: Operand) -> Iterator[Clash]:
     for operand in call.operands[1:]:
-        if layer.kind in _SEQUENCES:
+        if layer.layer in _SEQUENCES:
             yield from _hidden(layer, first, operand)
-        elif layer.kind in _CELLS:
+        elif layer.layer in _CELLS:
             yield from _batches(layer, first, operand, dim=0)
-        elif layer.kind == "Bilinear":
+        elif layer.layer == "Bilinear":
             yield from _leading(layer, first, operand)
-        elif layer.kind == "Transformer" and operand.name == "tgt":
+        elif layer.layer == "Transformer" and operand.name == "tgt":
             yield from _batches(layer, first, operand, dim=_batch_dim(layer))
-    if layer.kind == "MultiheadAttention":
+    if layer.layer == "MultiheadAttention":
         yield from _attention(call, layer, first)
 
 
@@ -116,7 +118,35 @@ def _attention(call: FailedCall, layer: ModuleMeta, query: Operand) -> Iterator[
     for name, shapes in _mask_shapes(layer, query, key).items():
         mask = call.operand(name)
         if mask is not None and mask.meta.shape not in shapes:
-            yield _wrong_mask(layer, mask, query, shapes)
+            is_other_dim = name == "key_padding_mask" and _takes_other_dim(layer, mask, key)
+            yield _other_dim(call, layer, mask, key) if is_other_dim else _wrong_mask(layer, mask, query, shapes)
+
+
+def _takes_other_dim(layer: ModuleMeta, mask: Operand, key: Operand) -> bool:
+    """Whether the mask fits the keys once the layer takes the other of their first two dims for the batch."""
+    sizes, dim = key.meta.shape, _batch_dim(layer)
+    is_flag = isinstance(layer.settings.get("batch_first"), bool)
+    return is_flag and len(sizes) == _BATCHED and mask.meta.shape == (sizes[1 - dim], sizes[dim])
+
+
+def _other_dim(call: FailedCall, layer: ModuleMeta, mask: Operand, key: Operand) -> Clash:
+    """A mask that goes with the keys; to reshape it would hide that the layer mixes up the batch."""
+    dim, name = _batch_dim(layer), mask.handed or mask.name
+    batch, other = key.meta.shape[1 - dim], key.meta.shape[dim]
+    fix = batch_first_fix(call, layer, is_on=dim == 1)
+    clash = _clash(
+        (
+            f"{titled(layer)} takes dim {dim} for the batch: {other}, but `{name}` has {batch}",
+            f"`{layer.kind}` takes dim {dim} for the batch: {other}, but `{name}` has {batch}",
+            f"`{layer.kind}` takes dim {dim} for the batch: {other}, its padding mask has {batch}",
+        ),
+        f"{mask.meta.dtype}[{other}, {batch}]    batch_first={dim == 0}",
+        mask,
+        key,
+        iter([fix]),
+    )
+    note = f"likely: the batch is dim {1 - dim}, which `batch_first={dim == 1}` says"
+    return replace(clash, note=note, built=layer.definition)
 
 
 def _unequal_lengths(layer: ModuleMeta, key: Operand, value: Operand) -> Clash:

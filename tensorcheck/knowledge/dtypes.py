@@ -8,7 +8,8 @@ from tensorcheck.findings import Related
 from tensorcheck.fixes import ChangeOperand, ChangeSource, Fix
 from tensorcheck.knowledge.reshaping import enclosed
 from tensorcheck.lineage import Ancestor, Step
-from tensorcheck.wording import MAKERS, made
+from tensorcheck.lineage_wording import MAKERS, made
+from tensorcheck.sites import Site
 
 _NAMES: Mapping[str, str] = {
     "double": "float64",
@@ -77,7 +78,10 @@ def castings(operand: Operand, dtype: str) -> Iterator[Fix]:
     >>> [fix.help for fix in castings(labels, "int64")]
     ['labels.long()']
     """
-    if operand.site is None or operand.meta.dtype == dtype:
+    if operand.meta.dtype == dtype:
+        return
+    yield from _where_built(operand, dtype)
+    if operand.site is None:
         return
     source = _source(operand)
     if source is not None and source.site is not None and dtype in _CASTS:
@@ -90,6 +94,21 @@ def castings(operand: Operand, dtype: str) -> Iterator[Fix]:
         yield Fix(f"{code}.{_CASTS[dtype]}()", (ChangeOperand(operand.name, _CASTS[dtype]),))
     else:
         yield Fix(f"{code}.to(torch.{dtype})", (ChangeOperand(operand.name, "to", (f"torch.{dtype}",)),))
+
+
+def _where_built(operand: Operand, dtype: str) -> Iterator[Fix]:
+    """The cast of what a loss was built with, in the call that built it."""
+    began = operand.lineage.ancestors[1:2] if operand.site is None else ()
+    for given in began:
+        is_cast_later = given.meta is not None and given.meta.dtype != operand.meta.dtype
+        if given.step is Step.ARGUMENT and given.site is not None and dtype in _CASTS and not is_cast_later:
+            where = ", ".join([*([given.site.function] if given.site.function else []), _line(given.site)])
+            code = f"{enclosed(given.site.code)}.{_CASTS[dtype]}()"
+            yield Fix(f"{code}    in {where}", (ChangeOperand(operand.name, _CASTS[dtype]),))
+
+
+def _line(site: Site) -> str:
+    return f"{site.file}:{site.line}"
 
 
 def _source(operand: Operand) -> Ancestor | None:

@@ -67,7 +67,7 @@ def _in_table(call: FailedCall, message: str) -> Excess | None:
 def _rows(call: FailedCall) -> int | None:
     """How many rows the table of an embedding has."""
     if call.module is not None:
-        size = call.module.settings.get("num_embeddings") if call.module.kind in _TABLES else None
+        size = call.module.settings.get("num_embeddings") if call.module.layer in _TABLES else None
         return size if isinstance(size, int) else None
     tables = (operand for operand in call.operands if operand.meta.is_floating_point and len(operand.meta.shape) > 1)
     table = next(tables, None) if call.function in ("embedding", "embedding_bag") else None

@@ -7,8 +7,9 @@ from tensorcheck.contracts import contract_of
 from tensorcheck.fixes import ChangeOperand, ChangeSetting, Fix
 from tensorcheck.knowledge.misfits import Misfit, is_of_images, is_unflattened
 from tensorcheck.knowledge.reshaping import enclosed, refits
+from tensorcheck.lineage_wording import written
 from tensorcheck.modules import ModuleMeta
-from tensorcheck.wording import replaced_number, title, with_setting, written
+from tensorcheck.wording import replaced_number, title, with_setting
 
 
 def sure_help(call: FailedCall, layer: ModuleMeta, misfit: Misfit) -> str:

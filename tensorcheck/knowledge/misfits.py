@@ -37,14 +37,14 @@ class Misfit:
 def misfit_of(call: FailedCall) -> Misfit | None:
     """The first input of a layer whose size is not what its settings say."""
     layer = call.module
-    if layer is None or not layer.is_builtin:
+    if layer is None or not layer.layer:
         return None
     return next((misfit for operand in call.operands for misfit in _misfits(layer, operand, call)), None)
 
 
 def _misfits(layer: ModuleMeta, operand: Operand, call: FailedCall) -> Iterator[Misfit]:
     shape = operand.meta.shape
-    sizes = _OTHERS.get(layer.kind, {}).get(operand.name, ())
+    sizes = _OTHERS.get(layer.layer, {}).get(operand.name, ())
     contract = contract_of(layer)
     if operand is call.first and contract is not None and not contract.is_wrong_rank(operand.meta):
         sizes = (*contract.sizes, *sizes)
@@ -70,14 +70,14 @@ def _wanted(layer: ModuleMeta, size: Size, shape: Sequence[int]) -> Iterator[tup
 def _is_binding(layer: ModuleMeta, size: Size) -> bool:
     """Whether the layer checks the setting: one parameter of PReLU serves all channels."""
     value = layer.settings.get(size.setting)
-    if layer.kind in ("GroupNorm", "InstanceNorm1d", "InstanceNorm2d", "InstanceNorm3d"):
+    if layer.layer in ("GroupNorm", "InstanceNorm1d", "InstanceNorm2d", "InstanceNorm3d"):
         return bool(layer.settings.get("affine")) or bool(layer.settings.get("track_running_stats"))
-    return not (layer.kind == "PReLU" and value == 1)
+    return not (layer.layer == "PReLU" and value == 1)
 
 
 def _undivided(layer: ModuleMeta, operand: Operand) -> Iterator[Misfit]:
     shape = operand.meta.shape
-    for rule in _DIVISORS.get(layer.kind, ()):
+    for rule in _DIVISORS.get(layer.layer, ()):
         dim, wanted = rule.dim(layer.settings), rule.wanted(layer.settings)
         if (
             -len(shape) <= dim < len(shape)

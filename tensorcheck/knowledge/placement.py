@@ -3,10 +3,14 @@
 import re
 from collections.abc import Iterator
 
-from tensorcheck.calls import Operand
+from tensorcheck.calls import FailedCall, Operand
+from tensorcheck.findings import Related
 from tensorcheck.fixes import ChangeOperand, Fix
 from tensorcheck.knowledge.reshaping import enclosed
-from tensorcheck.wording import moved
+from tensorcheck.lineage import Ancestor, Lineage, Step
+from tensorcheck.lineage_wording import MAKERS, device_was_set, made
+from tensorcheck.tensors import TensorMeta
+from tensorcheck.wording import each_line_once, moved, short
 
 IS_ABOUT_DEVICES = re.compile(r"device|meta tensor|cuda|weight type|backend|a 1D CPU int64 tensor", re.IGNORECASE)
 """What the messages about devices have in common."""
@@ -63,3 +67,48 @@ def movings(operand: Operand, device: str, beside: Operand | None = None) -> Ite
         yield Fix(moved(enclosed(operand.spelled), device, beside.spelled), (edit,))
     else:
         yield Fix(f'{enclosed(operand.spelled)}.to("{device}")', (edit,))
+
+
+def device_places(operand: Operand, call: FailedCall | None = None) -> tuple[Related, ...]:
+    """Where an operand came to its device: the statements that it went through, and what named the device there.
+
+    >>> device_places(Operand("input", TensorMeta((8,), "float32", "meta")))
+    ()
+    """
+    device, lineage = operand.meta.device, operand.lineage
+
+    def is_guilty(meta: TensorMeta) -> bool:
+        return meta.device == device
+
+    way = list(lineage.way_back(is_guilty, MAKERS))
+    end = next((each for each in way if device_was_set(each) or _names_device(each, lineage)), way[-1] if way else None)
+    places = made(operand, is_guilty, f"on {device}", ends=lambda each: each is end)
+    named = list(_named(end, lineage, device, call)) if end is not None else []
+    return each_line_once([*places, *named], operand.site)
+
+
+def _names_device(ancestor: Ancestor, lineage: Lineage) -> bool:
+    return any(lineage.placing(ancestor))
+
+
+def _named(end: Ancestor, lineage: Lineage, device: str, call: FailedCall | None) -> Iterator[Related]:
+    """The expression, the block or the default that says on which device the earliest known ancestor was made."""
+    naming = [each for each in lineage.placing(end) if each.step in _NAMING and each.site is not None]
+    defaults = [cause for cause in call.causes if cause.kind == "default"] if call is not None else []
+    if naming:
+        told = [each for each in naming if isinstance(each.value, str)]
+        yield from _device_from_here((told or naming[:1])[-1], "" if told else "likely: ", device)
+    elif end.device_set is not None and f'"{device}"' in end.device_set.code.replace("'", '"'):
+        yield Related(end.device_set, f"what is made in this block is on {device}")
+    elif not _names_device(end, lineage) and end.device_set is None:
+        same = (cause for cause in defaults if not are_apart(cause.value, device))
+        yield from (Related(cause.site, f"the default device is {cause.value} from here on") for cause in same)
+
+
+def _device_from_here(naming: Ancestor, doubt: str, device: str) -> Iterator[Related]:
+    is_other = isinstance(naming.value, str) and are_apart(naming.value, device)
+    if naming.site is not None and not is_other:
+        yield Related(naming.site, f"{doubt}`{short(naming.name)}` is {device} from here on")
+
+
+_NAMING = (Step.ASSIGNED, Step.ARGUMENT, Step.ATTRIBUTE)

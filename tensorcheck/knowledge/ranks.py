@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 from tensorcheck.calls import FailedCall, Operand, Setting
 from tensorcheck.contracts import LayerContract, contract_of
 from tensorcheck.fixes import ChangeOperand, ChangeSetting, Fix
+from tensorcheck.knowledge.batch_first import batch_first_fix
 from tensorcheck.knowledge.misfits import lacks_channels, misfit_of, order_of
 from tensorcheck.knowledge.reshaping import Shape, enclosed, refits, reordered
 from tensorcheck.knowledge.respelling import with_argument
 from tensorcheck.modules import ModuleMeta
 from tensorcheck.sites import Site
-from tensorcheck.wording import counted, expectation, title, titled, with_setting
+from tensorcheck.wording import counted, expectation, title, titled
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ class Misrank:
 def misrank_of(call: FailedCall, message: str, site: Site | None = None) -> Misrank | None:
     """What is wrong with the dims of a layer's input; or of an operation's, as far as the message tells it."""
     layer = call.module
-    if layer is not None and layer.is_builtin:
+    if layer is not None and layer.layer:
         found = (read(call, layer) for read in (_of_layer, _of_another_input, _of_batch_first, _of_order))
         return next((misrank for misrank in found if misrank is not None), None)
     return _told(call, message, site) if call.kind == "operation" else None
@@ -45,9 +46,9 @@ def _of_layer(call: FailedCall, layer: ModuleMeta) -> Misrank | None:
     if given is None:
         return None
     ranks, least = (contract.ranks, contract.least_rank(layer)) if contract is not None else ((), 0)
-    ranks = _by_mode(layer) if layer.kind == "Upsample" else ranks
+    ranks = _by_mode(layer) if layer.layer == "Upsample" else ranks
     rank, is_video = len(given.meta.shape), min(ranks, default=0) >= _MANY
-    if layer.kind == "EmbeddingBag" and rank == 1 and call.operand("offsets") is None:
+    if layer.layer == "EmbeddingBag" and rank == 1 and call.operand("offsets") is None:
         return _without_offsets(layer, given)
     if rank in ranks or (not ranks and rank >= least):
         return None
@@ -98,7 +99,7 @@ def _form(contract: LayerContract | None, layer: ModuleMeta, dtype: str, ranks: 
         return contract.expectation(layer, dtype)
     names = ("batch", "channels", "d", "h", "w")
     words = {3: ("batch", "channels", "length"), 4: ("batch", "channels", "h", "w")}
-    dims = words.get(ranks[-1], names[: ranks[-1]]) if layer.kind == "Upsample" else ("*",) * ranks[-1]
+    dims = words.get(ranks[-1], names[: ranks[-1]]) if layer.layer == "Upsample" else ("*",) * ranks[-1]
     return f"{dtype}[{', '.join(dims)}]"
 
 
@@ -121,8 +122,8 @@ def _takes(
 
 def _sibling(layer: ModuleMeta, rank: int) -> str:
     """The layer of the same family that takes as many dims: `BatchNorm2d` for images."""
-    stem, dims = layer.kind[:-2], layer.kind[-2:-1]
-    if not layer.kind.endswith("d") or not dims.isdigit():
+    stem, dims = layer.layer[:-2], layer.layer[-2:-1]
+    if not layer.layer.endswith("d") or not dims.isdigit():
         return ""
     kinds = [ModuleMeta("", f"{stem}{count}d", is_builtin=True) for count in range(1, _MANY + 1) if str(count) != dims]
     ranked = [(kind.kind, contract) for kind in kinds if (contract := contract_of(kind)) is not None]
@@ -134,7 +135,7 @@ def _of_another_input(call: FailedCall, layer: ModuleMeta) -> Misrank | None:
     """Inputs that must have as many dims as the first: hidden states, keys and values, the second of a pair."""
     first = call.first
     for operand in call.operands[1:]:
-        if first is None or operand.name not in _LIKE_FIRST.get(layer.kind, ()):
+        if first is None or operand.name not in _LIKE_FIRST.get(layer.layer, ()):
             continue
         rank, wanted = len(operand.meta.shape), len(first.meta.shape)
         if rank != wanted:
@@ -181,7 +182,7 @@ def _of_batch_first(call: FailedCall, layer: ModuleMeta) -> Misrank | None:
     """Two inputs that have one batch, if the layer took the other dim for it."""
     first, is_first = call.first, layer.settings.get("batch_first")
     for operand in call.operands[1:]:
-        partner = operand.name in _LIKE_FIRST.get(layer.kind, ())
+        partner = operand.name in _LIKE_FIRST.get(layer.layer, ())
         if first is None or not partner or not isinstance(is_first, bool) or len(first.meta.shape) != _MANY:
             continue
         dim = 0 if is_first else 1
@@ -198,25 +199,17 @@ def _batch_elsewhere(
 ) -> Misrank:
     dim, wanted, came = found
     names = f"{wanted} in `{first.handed or first.name}`, {came} in `{operand.handed or operand.name}`"
-    line = with_setting(call, layer, "batch_first", dim == 1) or _batch_first(layer, is_on=dim == 1)
     return Misrank(
         (f"{titled(layer)} takes dim {dim} for the batch: {names}",),
         expectation(f"[{'seq, batch' if dim else 'batch, seq'}, features]    batch_first={dim == 0}", layer),
         first,
         beside=operand,
         fixes=(
-            Fix(line, (ChangeSetting("batch_first", dim == 1),)),
+            batch_first_fix(call, layer, is_on=dim == 1),
             *refits(first, lambda shape: shape == (*first.meta.shape[1::-1], *first.meta.shape[2:])),
         ),
         note=f"likely: the batch is dim {1 - dim}, which `batch_first={dim == 1}` says",
     )
-
-
-def _batch_first(layer: ModuleMeta, *, is_on: bool) -> str:
-    """The line that builds the layer, with the flag in it."""
-    line = layer.definition.code if layer.definition is not None else ""
-    is_plain = line.endswith(")") and f"{layer.kind}(" in line and "batch_first" not in line and is_on
-    return f"{line.removesuffix(')')}, batch_first=True)" if is_plain else f"batch_first={is_on}"
 
 
 def _of_order(call: FailedCall, layer: ModuleMeta) -> Misrank | None:

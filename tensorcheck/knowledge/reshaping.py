@@ -9,7 +9,7 @@ from tensorcheck.calls import Operand
 from tensorcheck.findings import Related
 from tensorcheck.fixes import ChangeOperand, Fix
 from tensorcheck.lineage import Ancestor, Guilty, Lineage
-from tensorcheck.wording import made
+from tensorcheck.lineage_wording import made
 
 Shape = tuple[int, ...]
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from tensorcheck.calls import FailedCall, Setting
 from tensorcheck.findings import Related
 from tensorcheck.fixes import ChangeSetting, Fix
+from tensorcheck.lineage_wording import written
 from tensorcheck.sites import Site
-from tensorcheck.wording import floored, short, written
+from tensorcheck.wording import floored, short
 
 _SIZES = re.compile(
     r"must be tuple of ints|cannot be interpreted as an integer|should be of type int, got:? float|"

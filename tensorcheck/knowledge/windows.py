@@ -84,7 +84,7 @@ def _of_layer(call: FailedCall, message: str) -> Overrun | None:
 
 
 def _spans(layer: ModuleMeta, shape: Sequence[int]) -> Iterator[_Span]:
-    rank = next((int(digit) for digit in layer.kind if digit in "123"), 2 if layer.kind == "Unfold" else 0)
+    rank = next((int(digit) for digit in layer.layer if digit in "123"), 2 if layer.layer == "Unfold" else 0)
     kernels = _each(layer.settings.get("kernel_size"), rank)
     paddings = _each(layer.settings.get("padding", 0), rank) or (0,) * rank
     dilations = _each(layer.settings.get("dilation", 1), rank) or (1,) * rank

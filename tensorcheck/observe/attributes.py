@@ -1,30 +1,76 @@
 """Where an object's attribute was put: in its class's constructor, its class's body, or from outside."""
 
+import argparse
 import ast
 import inspect
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 from types import FunctionType, ModuleType
 
+from tensorcheck.observe.arguments import parameter_of
+from tensorcheck.observe.branches import binding_of
+from tensorcheck.observe.command_lines import added_arguments
+from tensorcheck.observe.constructors import around, construction, file_of
+from tensorcheck.observe.entering import scope_of
 from tensorcheck.observe.evaluating import UnknownValueError, evaluate
+from tensorcheck.observe.fillings import is_empty_container, put_into
 from tensorcheck.observe.frames import Owner, owner_of, tree_of
-from tensorcheck.observe.scopes import END, Path, Place, Scope, binding_of, called_name, module_scope, scope_of, within
+from tensorcheck.observe.scopes import END, Path, Place, Scope, called_name, within
 
 _REGISTERING = frozenset({"register_buffer", "register_parameter", "add_module", "register_module", "setattr"})
 
 
-def definitions(node: ast.Attribute, owner: object, scope: Scope) -> Iterator[Place]:
-    """The expressions that `owner.attribute` was given, likeliest first; `owner` None where it is not known."""
+def definitions(node: ast.Attribute, owner: object, scope: Scope, path: Path = ()) -> Iterator[Place]:
+    """The expression that `owner.attribute` was given, or the element of it that `path` leads to.
+
+    `owner` is None where it is not known. What is put into a container later counts with the container.
+    """
+    found = list(_all_definitions(node, owner, scope))
+    if not found:
+        return
+    first = _last_before(node, found, scope)
+    filled = list(_filled(node.attr, owner, path)) if is_empty_container(first.node) else []
+    yield from filled or [replace(first, path=first.path + path)]
+
+
+def _last_before(node: ast.Attribute, found: Sequence[Place], scope: Scope) -> Place:
+    """The last statement of the function that comes first; within that function, the last before this place."""
+    same = [place for place in found if place.scope.body is found[0].scope.body]
+    at = (node.lineno, node.col_offset)
+    if found[0].scope.body is scope.body:
+        same = [place for place in same if (place.node.end_lineno or 0, place.node.end_col_offset or 0) <= at] or same[
+            :1
+        ]
+    return same[-1]
+
+
+def _filled(name: str, owner: object, path: Path) -> Iterator[Place]:
+    """What the methods of its class put into `self.name`."""
+    cls = owner if isinstance(owner, type) else type(owner)
+    for function in _functions_of(cls, (Owner.USER,)) if owner is not None else ():
+        inner = scope_of(function, owner)
+        if inner is not None:
+            yield from put_into(inner, lambda it: isinstance(it, ast.Attribute) and _is_own(it, name), path)
+
+
+def _is_own(node: ast.Attribute, name: str) -> bool:
+    return node.attr == name and isinstance(node.value, ast.Name) and node.value.id == "self"
+
+
+def _all_definitions(node: ast.Attribute, owner: object, scope: Scope) -> Iterator[Place]:
     if isinstance(owner, ModuleType):
         yield from _of_module(owner, node.attr)
         return
+    if isinstance(owner, argparse.Namespace):
+        yield from added_arguments(node.attr, vars(owner).get(node.attr), [outer.filename for outer in around(scope)])
     cls = owner if isinstance(owner, type) else type(owner) if owner is not None else _constructed(node.value, scope)
-    found = [*given_outside(node.attr, scope)] if not isinstance(cls, type) else []
-    if isinstance(cls, type):
-        found += _in_constructor_call(node, cls, scope)
-        found += given_in_methods(owner if owner is not None else cls, node.attr, scope)
-        found += given_outside(node.attr, scope)
-        found += _in_body(cls, node.attr, scope)
-    yield from found[:1]
+    if not isinstance(cls, type):
+        yield from given_outside(node.attr, scope)
+        return
+    yield from _in_constructor_call(node, cls, owner, scope)
+    yield from given_in_methods(owner if owner is not None else cls, node.attr, scope)
+    yield from given_outside(node.attr, scope)
+    yield from _in_body(cls, node.attr, scope)
 
 
 def _of_module(module: ModuleType, name: str) -> Iterator[Place]:
@@ -46,6 +92,9 @@ def _constructed(node: ast.expr, scope: Scope) -> object:
     binding = binding_of(scope, node.id, (node.lineno, node.col_offset))
     if binding is not None and not binding.path and isinstance(binding.value, ast.Call):
         return _evaluated(binding.value.func, scope)
+    given = parameter_of(scope, node.id) if binding is None else None
+    if given is not None and not given.path and isinstance(given.node, ast.Call):
+        return _evaluated(given.node.func, given.scope)
     return _annotated(node.id, scope)
 
 
@@ -64,45 +113,17 @@ def _evaluated(node: ast.expr, scope: Scope) -> object:
         return None
 
 
-def _in_constructor_call(node: ast.Attribute, cls: type, scope: Scope) -> Iterator[Place]:
+def _in_constructor_call(node: ast.Attribute, cls: type, owner: object, scope: Scope) -> Iterator[Place]:
     """Of a dataclass, the argument that its maker gave: `Config(width=64)`."""
     if not hasattr(cls, "__dataclass_fields__"):
         return
-    for call in _calls_of(cls, scope):
+    call = construction(owner, cls, scope)
+    if call is not None:
         yield from (Place(word.value, call.scope) for word in _keywords(call) if word.arg == node.attr)
 
 
 def _keywords(call: Place) -> list[ast.keyword]:
     return call.node.keywords if isinstance(call.node, ast.Call) else []
-
-
-def _calls_of(cls: type, scope: Scope) -> Iterator[Place]:
-    """Where the user's code makes an object of this class; first where it still runs, for those values count."""
-    for outer in _around(scope):
-        for node in ast.walk(outer.body) if not isinstance(outer.body, ast.Module) else within(outer.body):
-            if isinstance(node, ast.Call) and called_name(node) == cls.__name__:
-                yield Place(node, outer)
-    yield from _calls_in_files(cls, scope)
-
-
-def _calls_in_files(cls: type, scope: Scope) -> Iterator[Place]:
-    for filename in {outer.filename for outer in _around(scope)} | {_file_of(cls)}:
-        tree = tree_of(filename) if filename else None
-        for function in ast.walk(tree) if tree is not None else ():
-            if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
-                inner = Scope(filename, function.name, function, scope.names)
-                for node in within(function):
-                    if isinstance(node, ast.Call) and called_name(node) == cls.__name__:
-                        yield Place(node, inner)
-
-
-def _around(scope: Scope) -> Iterator[Scope]:
-    outer: Scope | None = scope
-    while outer is not None:
-        yield outer
-        if outer.caller is None and (module := module_scope(outer)) is not None:
-            yield module
-        outer = outer.caller
 
 
 def given_in_methods(
@@ -115,7 +136,8 @@ def given_in_methods(
     cls = owner if isinstance(owner, type) else type(owner)
     for function in _functions_of(cls, owners):
         is_constructor = function.__name__ == "__init__" and scope is not None
-        call = next(_calls_of(cls, scope), None) if is_constructor and scope is not None else None
+        held = None if owner is cls else owner
+        call = construction(held, cls, scope) if is_constructor and scope is not None else None
         inner = scope_of(function, owner, call)
         if inner is not None:
             yield from _given_to_self(inner, name)
@@ -159,9 +181,9 @@ def _attribute_paths(target: ast.expr, name: str, owner: str = "") -> Iterator[P
 
 def given_outside(name: str, scope: Scope) -> Iterator[Place]:
     """`model.name = …` in the functions that still run or in their files."""
-    for outer in _around(scope):
+    for outer in around(scope):
         yield from _assigned_outside(outer.body, outer, name)
-    for filename in {outer.filename for outer in _around(scope)}:
+    for filename in {outer.filename for outer in around(scope)}:
         for function in ast.walk(tree_of(filename) or ast.Module([], [])):
             if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
                 yield from _assigned_outside(function, Scope(filename, function.name, function, scope.names), name)
@@ -177,23 +199,10 @@ def _assigned_outside(body: ast.AST, scope: Scope, name: str) -> Iterator[Place]
 def _in_body(cls: type, name: str, scope: Scope) -> Iterator[Place]:
     """`name: int = 11` in the class's body: a class attribute or a dataclass's default."""
     for base in cls.__mro__:
-        for filename in {_file_of(base): None, **{outer.filename: None for outer in _around(scope)}}:
+        for filename in {file_of(base): None, **{outer.filename: None for outer in around(scope)}}:
             for node in ast.walk(tree_of(filename) or ast.Module([], [])):
                 if isinstance(node, ast.ClassDef) and node.name == base.__name__:
                     inner = Scope(filename, base.__qualname__, ast.Module(node.body, []), vars(base))
                     binding = binding_of(inner, name, END)
                     if binding is not None:
                         yield Place(binding.value, inner, binding.path)
-
-
-def _file_of(cls: type) -> str:
-    """The file that a class of the user's is written in; its module may be run under another's name."""
-    for member in vars(cls).values():
-        function = inspect.unwrap(member) if callable(member) else None
-        if isinstance(function, FunctionType) and owner_of(function.__code__.co_filename) is Owner.USER:
-            return function.__code__.co_filename
-    try:
-        filename = inspect.getsourcefile(cls) or ""
-    except (TypeError, OSError):
-        return ""
-    return filename if owner_of(filename) is Owner.USER else ""

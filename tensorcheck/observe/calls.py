@@ -1,6 +1,7 @@
 """Which call failed below the user's line: of a layer, of a loss, or the function or operator in the line itself."""
 
 import ast
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
@@ -10,10 +11,10 @@ from torch import Tensor, nn
 
 from tensorcheck.calls import FailedCall, Operand, OtherValue, Setting
 from tensorcheck.modules import ModuleMeta
-from tensorcheck.observe.describe import leaves
+from tensorcheck.observe.describe import inherited_layer, leaves
 from tensorcheck.observe.evaluating import UNKNOWN, Namespace, known_value, namespace_of
 from tensorcheck.observe.expressions import function_of, parts_of
-from tensorcheck.observe.frames import expression_at, site_of_node, spelled_arguments, tree_of
+from tensorcheck.observe.frames import Owner, expression_at, site_of_node, spelled_arguments, tree_of
 from tensorcheck.observe.lineages import Lineages
 from tensorcheck.observe.operands import operand_of
 from tensorcheck.observe.other_values import is_other_value, other_value_of
@@ -31,7 +32,7 @@ def failed_call(
     """The innermost layer or loss below the user's own line; where there is none, what the line itself calls."""
     calls = [frame for frame in below if frame.layer is not None or frame.loss]
     if not calls:
-        call, owner = _operation(user, lineages), _owner(user)
+        call, owner = _with_refused(_operation(user, lineages), user, below, lineages), _owner(user)
         return call if call is None or owner is None else replace(call, owner=meta_of(owner))
     failed = calls[-1]
     direct = next(frame for frame in below if frame.module is not None or frame.loss)
@@ -39,8 +40,12 @@ def failed_call(
     node = expression_at(user.frame.f_code, user.instruction)
     spelled = dict(_with_elements(spelled_arguments(node, _names(direct))))
     whole = None if is_direct else _first_argument(node)
-    handed = {} if is_direct else {id(tensor): name for name, tensor in _tensors_given(direct, below)}
-    operands = tuple(_arguments(_tensors_given(failed, below), handed, spelled, whole, user, lineages))
+    outer = [] if is_direct else list(_tensors_given(direct, below))
+    handed = {id(tensor): name for name, tensor in outer}
+    given = _with_masks(_tensors_given(failed, below), outer)
+    operands = tuple(_arguments(given, handed, spelled, whole, user, lineages))
+    if failed.loss and is_direct and isinstance(node, ast.Call) and direct.module is not None:
+        operands = tuple(_held(operands, _given(failed, below), direct.module, node.func, lineages))
     others = tuple(_others(failed, below, spelled if is_direct else {}, user, lineages))
     if failed.loss:
         settings = tuple(_settings(failed, below, spelled, user, lineages))
@@ -48,7 +53,13 @@ def failed_call(
     layer = failed.layer
     if layer is None:
         return None
-    return FailedCall(type(layer).__name__, "layer", operands, module=meta_of(layer), others=others)
+    meta = _running(meta_of(layer), layer, failed)
+    return FailedCall(meta.layer or meta.kind, "layer", operands, module=meta, others=others)
+
+
+def _running(meta: ModuleMeta, layer: nn.Module, call: StackFrame) -> ModuleMeta:
+    """A layer as it computes in this frame: a user's class may call the `forward` that it overrides."""
+    return meta if meta.is_builtin else replace(meta, inherits=inherited_layer(type(layer), call.frame.f_code))
 
 
 def _names(call: StackFrame) -> tuple[str, ...]:
@@ -74,10 +85,25 @@ def _tensors_given(call: StackFrame, below: Sequence[StackFrame]) -> Iterator[tu
         yield from leaves(values.get(name), name)
 
 
+def _with_masks(
+    given: Iterator[tuple[str, Tensor]], outer: Sequence[tuple[str, Tensor]]
+) -> Iterator[tuple[str, Tensor]]:
+    """The tensors of a call; the masks of attention as they were handed over, for bools are made floats on the way."""
+    for path, tensor in given:
+        masks = [mask for name, mask in outer if _MASKS.get(path, "-") == re.sub(_WHOSE, "", name)]
+        same = [mask for mask in masks if mask.shape == tensor.shape]
+        yield path, same[0] if len(same) == 1 else tensor
+
+
+_WHOSE = "^(src|tgt|memory)_"
+_MASKS = {"attn_mask": "mask", "key_padding_mask": "key_padding_mask"}
+"""What each mask of attention is called by the layers around it, but for whose mask it is."""
+
+
 def _given(call: StackFrame, below: Sequence[StackFrame]) -> Mapping[str, object]:
     """What a call's parameters were given; `forward` may use their names for other tensors, as attention does."""
-    place = below.index(call)
-    caller = below[place - 1].frame if place else None
+    above = [frame.frame for frame in below[: below.index(call)] if frame.owner is not Owner.OURS]
+    caller = above[-1] if above else None
     if call.module is None or caller is None or caller.f_code.co_name not in ("_call_impl", "inner"):
         return call.frame.f_locals
     values = caller.f_locals
@@ -99,6 +125,16 @@ def _arguments(  # noqa: PLR0913, PLR0917 - where an operand came from takes all
         operand = replace(operand_of(path, tensor, node, user, lineages), handed=outer)
         is_of_whole = whole is not None and index == 0 and not outer
         yield lineages.through(operand, whole) if whole is not None and is_of_whole else operand
+
+
+def _held(
+    operands: Sequence[Operand], given: Mapping[str, object], loss: nn.Module, node: ast.expr, lineages: Lineages
+) -> Iterator[Operand]:
+    """The operands of a loss; those that the loss itself holds, as the weights of its classes, as it was built."""
+    held = dict(loss.named_buffers(recurse=False))
+    for operand in operands:
+        is_held = operand.name in held and held[operand.name] is given.get(operand.name)
+        yield lineages.built_with(operand, loss, node) if is_held else operand
 
 
 def _others(
@@ -155,6 +191,32 @@ def _operation(user: StackFrame, lineages: Lineages) -> FailedCall | None:
         others=tuple(others),
         unread=tuple(unread),
     )
+
+
+def _with_refused(
+    call: FailedCall | None, user: StackFrame, below: Sequence[StackFrame], lineages: Lineages
+) -> FailedCall | None:
+    """The call, with the tensor that an optimizer refuses, which stands somewhere in what it was given."""
+    adding = [
+        frame for frame in below if frame.frame.f_code.co_name == "add_param_group" and frame.owner is Owner.TORCH
+    ]
+    tensor = adding[-1].local("param") if adding else None
+    if call is None or call.operands or not isinstance(tensor, Tensor):
+        return call
+    code, names = user.frame.f_code, namespace_of(user.frame)
+    node = _spelling(tensor, expression_at(code, user.instruction), names)
+    return call if node is None else replace(call, operands=(operand_of("params", tensor, node, user, lineages),))
+
+
+def _spelling(tensor: Tensor, within: ast.AST | None, names: Namespace) -> ast.expr | None:
+    """The expression within another that is this tensor; else the variable that holds it."""
+    parts = ast.walk(within) if within is not None else ()
+    spelled = [part for part in parts if isinstance(part, ast.Name | ast.Attribute | ast.Subscript)]
+    for part in spelled:
+        if known_value(part, names) is tensor:
+            return part
+    held = next((name for name, value in names.items() if value is tensor), None)
+    return _parsed(held, spelled[0]) if held is not None and spelled else None
 
 
 def _owner(user: StackFrame) -> nn.Module | None:

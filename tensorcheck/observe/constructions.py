@@ -12,13 +12,15 @@ from torch.utils.data import DataLoader, Sampler, TensorDataset
 
 from tensorcheck.lineage import Lineage, Step
 from tensorcheck.loading import Loading
+from tensorcheck.observe.branches import results
 from tensorcheck.observe.datasets import innermost, loaded_by, sample_function
 from tensorcheck.observe.describe import tensor_meta
+from tensorcheck.observe.entering import scope_of
 from tensorcheck.observe.evaluating import Namespace, UnknownValueError, evaluate, namespace_of
 from tensorcheck.observe.frames import Owner, position_of, tree_of
 from tensorcheck.observe.known_datasets import known_of
 from tensorcheck.observe.lineages import Lineages
-from tensorcheck.observe.scopes import called_name, results, scope_of
+from tensorcheck.observe.scopes import called_name
 from tensorcheck.observe.stack import StackFrame
 
 

@@ -8,11 +8,12 @@ from typing import TypeVar, cast
 
 from torch import Tensor, nn
 
-from tensorcheck.calls import FailedCall, Operand
+from tensorcheck.calls import Cause, FailedCall, Operand
 from tensorcheck.differentiation import Differentiation
 from tensorcheck.events import Crashed, Fault, Stage
 from tensorcheck.modules import ModuleMeta
 from tensorcheck.observe.calls import failed_call
+from tensorcheck.observe.causes import causes_of, set_defaults
 from tensorcheck.observe.describe import is_a, module_meta
 from tensorcheck.observe.differentiations import differentiation_of
 from tensorcheck.observe.drawn import DrawnIndices
@@ -23,10 +24,13 @@ from tensorcheck.observe.operands import operand_of
 from tensorcheck.observe.operations import Recorder
 from tensorcheck.observe.optimizer_states import odd_state_of
 from tensorcheck.observe.restorings import restoring_of, saved_beside
+from tensorcheck.observe.schedule_ends import schedule_end_of
 from tensorcheck.observe.sources import definition_site
 from tensorcheck.observe.stack import StackFrame, standing
 from tensorcheck.observe.subject import Subject
 from tensorcheck.observe.trainables import trainable_of
+from tensorcheck.observe.unregistered import hidden
+from tensorcheck.sites import Site
 from tensorcheck.trace import Operation, Trace
 
 FindCut = Callable[[Sequence[object], Sites], Operation | None]
@@ -43,6 +47,8 @@ class RunSoFar:
     trace: Trace | None = None
     drawn: DrawnIndices | None = None
     recorder: Recorder | None = None
+    built: Callable[[nn.Module], Site | None] = lambda _module: None
+    """Says which call built a module, if that was heard."""
 
 
 def crash_of(error: BaseException, stage: Stage, sites: Sites, run: RunSoFar = RunSoFar()) -> Crashed:
@@ -65,6 +71,7 @@ class _Reader:
         self._faults: list[Fault] = []
         self._subject = self._read("the model", lambda: _subject(frames, run.subjects), None)
         self._lineages = Lineages(frames, run.trace, self._faults.append)
+        self._modules = _Modules(self._subject, self._lineages, run.built)
 
     def crash(self, stage: Stage) -> Crashed:
         """The whole."""
@@ -77,12 +84,12 @@ class _Reader:
             stage=stage,
             error=type(self._error).__name__,
             message=self._read("the message", lambda: str(self._error), ""),
-            call=self._read("the failed call", lambda: _call(user, self._below, subject, lineages), None),
+            call=self._call(),
             functions=tuple(frame.frame.f_code.co_name for frame in self._below),
             loss=loss,
             trace=run.trace,
             cut=self._read("the cut", lambda: run.find_cut([_loss_tensor(frames)], self._sites), None),
-            modules=self._read("the modules", lambda: tuple(_modules(frames, subject, lineages)), ()),
+            modules=self._read("the modules", lambda: tuple(self._modules.running(frames)), ()),
             calls=tuple(subject.calls) if subject and subject.is_call_traced else (),
             trainable=subject.trainable() if subject else 0,
             parameters=sum(1 for _ in subject.parameters()) if subject else 0,
@@ -92,10 +99,22 @@ class _Reader:
             restoring=self._read("the state", lambda: restoring_of(self._error, frames, lineages), None),
             saved=self._read("the file", lambda: saved_beside(frames), None),
             differentiation=self._read("the graph", lambda: self._differentiation(loss), None),
+            schedule_end=self._read("the schedule", lambda: schedule_end_of(frames, lineages), None),
             odd_state=self._read("the optimizer", lambda: odd_state_of(frames), None),
             trainable_models=self._read("the parameters", lambda: trainable_of(frames, watched, lineage), None),
         )
         return replace(crash, faults=tuple(self._faults))
+
+    def _call(self) -> FailedCall | None:
+        user, below = self._user, self._below
+        call = self._read("the failed call", lambda: _call(user, below, self._modules), None)
+        return None if call is None else replace(call, causes=self._read("the weights", lambda: self._causes(call), ()))
+
+    def _causes(self, call: FailedCall) -> tuple[Cause, ...]:
+        layer = next((frame.layer for frame in reversed(self._below) if frame.layer is not None), None)
+        model = self._subject.model() if self._subject is not None else None
+        scopes = self._lineages.scopes
+        return tuple(set_defaults(scopes) if call.module is None or layer is None else causes_of(layer, model, scopes))
 
     def _differentiation(self, loss: Operand | None) -> Differentiation | None:
         return differentiation_of(self._frames, loss, self._run.recorder, self._sites)
@@ -108,16 +127,38 @@ class _Reader:
             return otherwise
 
 
-def _call(
-    user: StackFrame | None, below: Sequence[StackFrame], subject: Subject | None, lineages: Lineages
-) -> FailedCall | None:
+def _call(user: StackFrame | None, below: Sequence[StackFrame], modules: "_Modules") -> FailedCall | None:
     if user is None:
         return None
-    call = failed_call(user, below, lambda module: _meta(module, subject, lineages), lineages)
-    model = subject.model() if subject is not None else None
-    if call is None or call.module is None or model is None:
+    call = failed_call(user, below, modules.meta, modules.lineages)
+    if call is None or call.module is None:
         return call
-    return replace(call, made=lineages.of_settings(model, call.module.path))
+    layer = [frame.layer for frame in below if frame.layer is not None][-1]
+    if layer is None or modules.subject is None:
+        return call
+    before = _before(layer, below)
+    return replace(
+        call,
+        made=modules.lineages.of_settings(*_known_to(layer, modules.subject)),
+        before=modules.meta(before) if before is not None else None,
+    )
+
+
+def _before(layer: nn.Module, below: Sequence[StackFrame]) -> nn.Module | None:
+    """The module before a layer in the `nn.Sequential` that was running it."""
+    around = [frame.module for frame in below if frame.module is not None and frame.module is not layer]
+    parts = list(around[-1]) if around and isinstance(around[-1], nn.Sequential) else []
+    place = next((index for index, part in enumerate(parts) if part is layer), 0)
+    return parts[place - 1] if place else None
+
+
+def _known_to(layer: nn.Module, subject: Subject) -> tuple[nn.Module, str]:
+    """What a layer is a part of, and its dotted path there; of one in a plain list, the list's element."""
+    model, path = subject.model(), subject.path_of(layer)
+    if model is not None and path is not None:
+        return model, path
+    found = hidden(model, layer) if model is not None else None
+    return (found.element, found.inner) if found is not None else (layer, "")
 
 
 def _subject(frames: Sequence[StackFrame], subjects: Sequence[Subject]) -> Subject | None:
@@ -141,21 +182,47 @@ def _whole(frames: Sequence[StackFrame], running: nn.Module) -> nn.Module:
     return running
 
 
-def _modules(frames: Sequence[StackFrame], subject: Subject | None, lineages: Lineages) -> Iterator[ModuleMeta]:
-    previous = None
-    for frame in frames:
-        module = frame.module
-        if module is not None and module is not previous:
-            yield _meta(module, subject, lineages)
-            previous = module
+@dataclass(frozen=True, slots=True)
+class _Modules:
+    """Describes modules, with their place in the watched model and the line that built them."""
+
+    subject: Subject | None
+    lineages: Lineages
+    built: Callable[[nn.Module], Site | None]
+
+    def running(self, frames: Sequence[StackFrame]) -> Iterator[ModuleMeta]:
+        """The modules whose `forward` these frames are, each once."""
+        previous = None
+        for frame in frames:
+            module = frame.module
+            if module is not None and module is not previous:
+                yield self.meta(module)
+                previous = module
+
+    def meta(self, module: nn.Module) -> ModuleMeta:
+        """One of them."""
+        read = _meta(module, self.subject, self.lineages)
+        return replace(read, definition=_closer(read.definition, self.built(module)))
+
+
+def _closer(read: Site | None, heard: Site | None) -> Site | None:
+    """Where a module was built: the statement that the source shows, unless the call was heard on another line."""
+    if read is None or heard is None:
+        return read or heard
+    return read if (read.file, read.line) == (heard.file, heard.line) else heard
 
 
 def _meta(module: nn.Module, subject: Subject | None, lineages: Lineages) -> ModuleMeta:
     path = subject.path_of(module) if subject else None
     model = subject.model() if subject else None
-    if path is None or model is None:
+    if path is not None and model is not None:
+        return module_meta(module, path, definition_site(model, path, lineages.scope))
+    found = hidden(model, module) if model is not None else None
+    if found is None:
         return module_meta(module, "")
-    return module_meta(module, path, definition_site(model, path, lineages.scope))
+    site = definition_site(found.element, found.inner, lineages.scope) if found.inner else found.site(lineages.scope)
+    is_spelled = site is not None and (found.inner or f"{type(module).__name__}(" in site.code)
+    return module_meta(module, found.path, site if is_spelled else None)
 
 
 def _loss(frames: Sequence[StackFrame], user: StackFrame | None, lineages: Lineages) -> Operand | None:

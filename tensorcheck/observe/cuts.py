@@ -7,12 +7,14 @@ from types import FrameType
 from typing import Any
 
 from tensorcheck.loading import Cut
+from tensorcheck.observe.branches import binding_of
+from tensorcheck.observe.entering import scopes_of
 from tensorcheck.observe.evaluating import Namespace, UnknownValueError, evaluate, namespace_of
 from tensorcheck.observe.frames import site_of_node
 from tensorcheck.observe.lineages import Lineages
 from tensorcheck.observe.replaying import replayed
 from tensorcheck.observe.samples import array_meta
-from tensorcheck.observe.scopes import Scope, binding_of, definition_of, scopes_of, within
+from tensorcheck.observe.scopes import Scope, definition_of, within
 from tensorcheck.observe.stack import StackFrame
 from tensorcheck.observe.undisturbed import RandomState
 

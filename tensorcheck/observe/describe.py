@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import CodeType
 from typing import Any, cast
 
 import torch
@@ -104,6 +105,7 @@ def signature(value: object, depth: int = _DEEPEST) -> Signature:
 def module_meta(module: nn.Module, path: str, definition: Site | None = None) -> ModuleMeta:
     """A module's class, settings and own parameters."""
     kind = type(module)
+    is_builtin = kind.__module__.startswith(_TORCH)
     return ModuleMeta(
         path=path,
         kind=kind.__name__,
@@ -114,9 +116,31 @@ def module_meta(module: nn.Module, path: str, definition: Site | None = None) ->
         },
         parameters=_named(module._parameters),  # noqa: SLF001 - its own, and no property is run
         buffers=_named(module._buffers),  # noqa: SLF001 - likewise
-        is_builtin=kind.__module__.startswith("torch.nn."),
+        is_builtin=is_builtin,
         definition=definition,
+        inherits="" if is_builtin else inherited_layer(kind, getattr(kind.forward, "__code__", None)),
     )
+
+
+_TORCH = "torch.nn."
+
+
+def inherited_layer(kind: type[nn.Module], forward: CodeType | None) -> str:
+    """The layer of PyTorch among the bases of a user's class that has this `forward`; empty where there is none.
+
+    What is no layer, such as `nn.Module` itself and the containers, is in other files than the layers.
+    """
+    bases = (base for base in kind.__mro__ if issubclass(base, nn.Module) and base.__module__.startswith(_TORCH))
+    same = (base for base in bases if getattr(base.forward, "__code__", None) is forward)
+    return next((base.__name__ for base in same if base.__module__ not in _NO_LAYERS), "")
+
+
+_NO_LAYERS = ("torch.nn.modules.module", "torch.nn.modules.container", "torch.nn.parallel.distributed")
+
+
+def kinds_of(model: nn.Module) -> dict[str, str]:
+    """The classes of the modules that have parameters of their own, by their dotted paths."""
+    return {path: type(part).__name__ for path, part in model.named_modules() if part._parameters}  # noqa: SLF001 - its own
 
 
 def _named(tensors: Mapping[str, Tensor | None]) -> tuple[NamedTensor, ...]:

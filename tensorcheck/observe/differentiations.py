@@ -12,13 +12,14 @@ from torch import Tensor
 from tensorcheck.calls import Operand
 from tensorcheck.differentiation import CustomFunction, Differentiation
 from tensorcheck.lineage import Lineage
+from tensorcheck.observe.branches import results
+from tensorcheck.observe.entering import scope_of, scopes_of
 from tensorcheck.observe.frames import Owner, Sites, owner_of, site_of_node
 from tensorcheck.observe.freed import used_part
 from tensorcheck.observe.graphs import Graph
 from tensorcheck.observe.holders import held_tensors
 from tensorcheck.observe.operations import Recorder
 from tensorcheck.observe.overwriting import overwritten_in
-from tensorcheck.observe.scopes import results, scope_of, scopes_of
 from tensorcheck.observe.stack import StackFrame
 from tensorcheck.sites import Site
 

@@ -3,12 +3,13 @@
 import ast
 import re
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from types import FunctionType, ModuleType
 
-from torch import nn
+from torch import Tensor, nn
 
 from tensorcheck.loading import Failure, Named
-from tensorcheck.observe.evaluating import Namespace, UnknownValueError, evaluate, namespace_of
+from tensorcheck.observe.evaluating import UNKNOWN, known_value, namespace_of
 from tensorcheck.observe.frames import Owner, Sites, expression_at, frames_of, owner_of, site_of_line
 from tensorcheck.observe.lineages import Lineages
 from tensorcheck.observe.samples import array_meta, value_meta
@@ -62,22 +63,21 @@ def _named(frame: StackFrame, lineages: Lineages) -> Iterator[Named]:
     """The parts of the failing expression whose values can be told, the smallest last."""
     node = expression_at(frame.frame.f_code, frame.instruction)
     names = namespace_of(frame.frame)
-    seen: set[str] = set()
-    for part in ast.walk(node) if node is not None else ():
-        if not isinstance(part, ast.Name | ast.Attribute | ast.Subscript | ast.BinOp) or len(seen) >= _MOST:
-            continue
-        spelled, shown = ast.unparse(part), _shown(part, names)
-        if shown and spelled not in seen:
-            seen.add(spelled)
-            yield Named(spelled, shown, lineages.of(part, None))
+    kinds = (ast.Name, ast.Attribute, ast.Subscript, ast.BinOp)
+    parts = {ast.unparse(part): part for part in ast.walk(node) if isinstance(part, kinds)} if node is not None else {}
+    values = {spelled: known_value(part, names) for spelled, part in parts.items()}
+    is_elsewhere = any(isinstance(value, Tensor) and value.device.type != "cpu" for value in values.values())
+    shown = ((spelled, _shown(value, with_device=is_elsewhere)) for spelled, value in values.items())
+    for spelled, words in islice(((spelled, words) for spelled, words in shown if words), _MOST):
+        yield Named(spelled, words, lineages.of(parts[spelled], None))
 
 
-def _shown(node: ast.expr, names: Namespace) -> str:
+def _shown(value: object, *, with_device: bool) -> str:
     """A value in a few words; empty where it is not known or says nothing."""
-    try:
-        value = evaluate(node, names)
-    except UnknownValueError:
+    if value is UNKNOWN:
         return ""
+    if isinstance(value, Tensor) and with_device:
+        return f"{value_meta(value, 0)} {value.device}"
     if isinstance(value, FunctionType | ModuleType | type | nn.Module) or callable(value):
         return ""
     if isinstance(value, bool | int | float | str | bytes | None):

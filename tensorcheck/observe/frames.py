@@ -180,8 +180,18 @@ def _characters(text: str, offset: int) -> int:
 
 
 def _shown(filename: str) -> str:
-    """Relative to the working directory where it lies below it."""
+    """Relative to the working directory where it lies below it; a cell by its number."""
+    if (cell := _cell(filename)) is not None:
+        return cell
     try:
         return Path(filename).relative_to(Path.cwd()).as_posix()
     except (ValueError, OSError):
         return filename
+
+
+def _cell(filename: str) -> str | None:
+    """What IPython calls the cell that it compiled under this name: `In[3]`."""
+    ipython = sys.modules.get("IPython.core.getipython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    name = shell.compile.format_code_name(filename) if shell is not None else None
+    return None if name is None else str(name[1])

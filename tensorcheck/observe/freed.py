@@ -11,6 +11,7 @@ from torch import Tensor
 
 from tensorcheck.differentiation import Held, Used
 from tensorcheck.observe.carrying import carried_names, running_loops
+from tensorcheck.observe.earlier import earlier_uses
 from tensorcheck.observe.frames import Sites, site_of_node
 from tensorcheck.observe.graphs import AnyNode, Graph, node_fact
 from tensorcheck.observe.holders import Found
@@ -31,7 +32,7 @@ def used_part(
     counted = graph.since is not None
     nodes = edge if counted else [node for node in graph.nodes if graph.is_used(node)]
     holding = [each for each in held if any(each.tensor.grad_fn is node for node in nodes)]
-    holding = [each for each in holding if counted or _is_older(each)]
+    holding = [each for each in holding if counted or _is_older(each) or _was_given(each, scopes)]
     is_whole = _is_whole(graph, edge if counted else [each.tensor.grad_fn for each in holding])
     if is_whole:
         holding = [each for each in held if each.tensor.grad_fn is not None and _is_behind(each.tensor, graph)]
@@ -43,6 +44,7 @@ def used_part(
         held=tuple(dict.fromkeys(each.held for each in holding))[:_MOST],
         carried=tuple(dict.fromkeys(carried))[:_MOST],
         earlier=tuple(site for scope in reversed(scopes) for site in _earlier(scope))[-_MOST:],
+        elsewhere=tuple(earlier_uses([each.tensor for each in holding], scopes))[:_MOST],
     )
 
 
@@ -71,6 +73,11 @@ def _earlier(scope: Scope) -> Iterator[Site]:
         match node:
             case ast.Call(func=ast.Attribute(attr="backward")) if scope.stands_at and node.lineno < scope.stands_at[0]:
                 yield site_of_node(node, scope.filename, scope.function)
+
+
+def _was_given(found: Found, scopes: Sequence[Scope]) -> bool:
+    """Whether a function that was called before, and that calls `backward`, was given it."""
+    return any(True for _ in earlier_uses([found.tensor], scopes))
 
 
 def _is_older(found: Found) -> bool:

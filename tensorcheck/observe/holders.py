@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from tensorcheck.differentiation import Held
+from tensorcheck.observe.branches import binding_of
 from tensorcheck.observe.describe import leaves
 from tensorcheck.observe.frames import Owner, owner_of, site_of_node, tree_of
-from tensorcheck.observe.scopes import END, Scope, binding_of
+from tensorcheck.observe.scopes import END, Scope
 from tensorcheck.sites import Site
 
 

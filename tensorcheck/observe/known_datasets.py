@@ -7,10 +7,11 @@ from typing import Any
 from torch.utils.data import Dataset, IterableDataset, TensorDataset
 
 from tensorcheck.loading import Loading, Part
+from tensorcheck.observe.branches import results
 from tensorcheck.observe.datasets import innermost
 from tensorcheck.observe.describe import tensor_meta
+from tensorcheck.observe.entering import scope_of
 from tensorcheck.observe.frames import site_of_node
-from tensorcheck.observe.scopes import results, scope_of
 from tensorcheck.observe.sources import sample_site
 from tensorcheck.sites import Site
 

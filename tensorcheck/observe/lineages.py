@@ -7,18 +7,23 @@ from dataclasses import replace
 from linecache import getlines
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
 from tensorcheck.calls import Operand
 from tensorcheck.events import Fault
 from tensorcheck.lineage import Ancestor, Lineage, Step
+from tensorcheck.observe.batches import of_sample
+from tensorcheck.observe.building import building_calls
 from tensorcheck.observe.describe import tensor_meta
-from tensorcheck.observe.evaluating import UNKNOWN
+from tensorcheck.observe.entering import scopes_of
 from tensorcheck.observe.frames import Owner, expression_at, site_of_node
 from tensorcheck.observe.grad_modes import device_set, switched_off
-from tensorcheck.observe.origins import Origin, of_sample, origins
+from tensorcheck.observe.lookups import element_of, value_of
+from tensorcheck.observe.origin import Origin, with_path
+from tensorcheck.observe.origins import origins
 from tensorcheck.observe.rehearsing import rehearsed
-from tensorcheck.observe.scopes import Path, Place, Scope, called_name, scopes_of, value_of
+from tensorcheck.observe.scopes import Path, Place, Scope, called_name
 from tensorcheck.observe.sources import arguments_of, constructions, definition_place
 from tensorcheck.observe.stack import StackFrame, standing
 from tensorcheck.sites import Site
@@ -57,6 +62,11 @@ class Lineages:
         """The innermost frame of the user's."""
         return self._scopes[-1] if self._scopes else None
 
+    @property
+    def scopes(self) -> Sequence[Scope]:
+        """The frames of the user's, the outermost first."""
+        return self._scopes
+
     def of_object(self, wanted: object) -> Lineage:
         """Where an object came from that the innermost line names: `optimizer` in `optimizer.step()`."""
         scope = self.scope
@@ -94,18 +104,40 @@ class Lineages:
             Origin(Step.SPELLED, ast.unparse(node), Place(node, scope)), None
         )
 
-    def of_sample(self, dataset: object, path: Path) -> Lineage:
-        """Where a dataset's source makes its samples, or the element of them that `path` leads to."""
-        place = Place(ast.Constant(None), self._scopes[-1]) if self._scopes else None
-        found = list(of_sample(place, dataset, path)) if place is not None else []
+    def of_sample(self, dataset: object, path: Path, ran: frozenset[tuple[str, int]] = frozenset()) -> Lineage:
+        """Where a dataset's source makes its samples, or the element of them that `path` leads to.
+
+        `ran` are the lines that ran for the one sample that is meant, where these are known.
+        """
+        if not self._scopes:
+            return Lineage()
+        found = list(of_sample(Place(ast.Constant(None), replace(self._scopes[-1], ran=ran)), dataset, path))
         return _Graph(self._traced, self._fault).lineage(found[0], None) if len(found) == 1 else Lineage()
 
     def through(self, operand: Operand, node: ast.expr) -> Operand:
         """An operand that began as this expression, and went through modules that the user did not write."""
-        began = self.of(node, None).ancestors
-        first = Ancestor(Step.SPELLED, operand.name, None, operand.meta, parents=(1,) if began else ())
-        later = (replace(each, parents=tuple(parent + 1 for parent in each.parents)) for each in began)
-        return replace(operand, lineage=Lineage((first, *later)))
+        return replace(operand, lineage=_after(operand, self.of(node, None).ancestors))
+
+    def built_with(self, operand: Operand, holder: nn.Module, node: ast.expr) -> Operand:
+        """An operand that its holder was built with, as a loss is with the weights of its classes.
+
+        `node` is the holder as the innermost line spells it; the lineage begins with the constructor's argument.
+        """
+        place = Place(node, self._scopes[-1]) if self._scopes else None
+        calls = building_calls(place, type(holder)) if place is not None else ()
+        for call in calls:
+            given = arguments_of(call.node, type(holder)).get(operand.name) if isinstance(call.node, ast.Call) else None
+            if given is not None:
+                origin = Origin(Step.ARGUMENT, operand.name, Place(given, call.scope))
+                began = _Graph(self._traced, self._fault).lineage(origin, None)
+                return replace(operand, lineage=_after(operand, began.ancestors))
+        return operand
+
+
+def _after(operand: Operand, began: Sequence[Ancestor]) -> Lineage:
+    """What an operand began as, with the operand itself before it, which the user's line does not spell."""
+    first = Ancestor(Step.SPELLED, operand.name, None, operand.meta, parents=(1,) if began else ())
+    return Lineage((first, *(replace(each, parents=tuple(parent + 1 for parent in each.parents)) for each in began)))
 
 
 def lineage_of_argument(trace: Trace, meta: TensorMeta | None = None) -> Lineage:
@@ -130,12 +162,13 @@ _Span = tuple[str, int, int, int]
 
 
 def _metas_by_place(trace: Trace) -> dict[_Span, TensorMeta]:
-    """What each expression was worth when it was traced last."""
-    made = {}
+    """What each expression was worth when it was traced last, where it was alike each time."""
+    made: dict[_Span, TensorMeta | None] = {}
     for operation in trace.operations:
         if operation.site is not None and operation.outputs:
-            made[_span(operation.site)] = trace.values[operation.outputs[0]].meta
-    return made
+            meta, span = trace.values[operation.outputs[0]].meta, _span(operation.site)
+            made[span] = meta if made.get(span, meta) == meta else None
+    return {span: meta for span, meta in made.items() if meta is not None}
 
 
 def _span(site: Site) -> _Span:
@@ -149,7 +182,7 @@ class _Graph:
         self._traced = traced
         self._fault = fault
         self._ancestors: list[Ancestor] = []
-        self._known: dict[tuple[int, str, object], int] = {}
+        self._known: dict[tuple[int, str, int | None, object], int] = {}
         self._open: set[int] = set()
 
     def lineage(self, origin: Origin, meta: TensorMeta | None) -> Lineage:
@@ -165,7 +198,7 @@ class _Graph:
         return Lineage(tuple(self._ancestors))
 
     def _add(self, origin: Origin, depth: int) -> int | None:
-        key = (id(origin.place.node), origin.place.scope.function, origin.place.path)
+        key = (id(origin.place.node), origin.place.scope.function, origin.place.scope.turn, origin.place.path)
         if key in self._known:
             place = self._known[key]
             return None if place in self._open else place
@@ -178,44 +211,38 @@ class _Graph:
         self._open.discard(place)
         self._same_as_named(place, [parent for parent in parents if parent is not None])
         known = dict.fromkeys(parent for parent in parents if parent is not None)
-        self._ancestors[place] = replace(self._ancestors[place], parents=tuple(known))
+        is_whole = None not in parents
+        self._ancestors[place] = replace(self._ancestors[place], parents=tuple(known), is_whole=is_whole)
         return place
 
     def _same_as_named(self, place: int, parents: Sequence[int]) -> None:
         """A name is worth what the statement gave it: what is known of the one is known of the other."""
-        named = self._ancestors[place]
-        for parent in parents:
-            given = self._ancestors[parent]
-            if given.step in _NAMING and given.name == named.name and given.meta is None and given.value is None:
-                self._ancestors[parent] = replace(given, meta=named.meta, value=named.value)
+        if len(parents) != 1:
+            return
+        named, given = self._ancestors[place], self._ancestors[parents[0]]
+        is_open = given.meta is None and (given.value is None or given.function == "device")  # weights move meanwhile
+        if given.step in _NAMING and given.name == named.name and is_open:
+            self._ancestors[parents[0]] = replace(given, meta=named.meta, value=named.value)
 
     def _ancestor(self, origin: Origin) -> Ancestor:
         node, scope = origin.place.node, origin.place.scope
         site = site_of_node(node, scope.filename, scope.function)
-        value = _element(value_of(node, scope), origin.place)
-        meta = _meta(value) or self._traced.get(_span(site))
-        plain = value if isinstance(value, _PLAIN) else None
+        value = element_of(value_of(node, scope), origin.place.path)
+        traced = self._traced.get(_span(site))
+        name = origin.name.removesuffix(with_path("", origin.place.path)) if traced else origin.name
+        meta = _meta(value) or traced
+        plain = str(value) if isinstance(value, torch.device) else value if isinstance(value, _PLAIN) else None
         return Ancestor(
             origin.step,
-            origin.name,
+            name,
             site,
             meta,
             plain,
-            function=_function(node),
+            function=_function(node, origin.place.path),
+            takes_dtype=_takes_dtype(node),
             device_set=device_set(node, scope.filename),
             grad_off=switched_off(node, scope.filename),
         )
-
-
-def _element(value: object, place: Place) -> object:
-    for selector in place.path:
-        if type(value) not in (tuple, list, dict) or selector is None:
-            return UNKNOWN
-        try:
-            value = value[selector]  # type: ignore[index]  # the type was just looked at
-        except LookupError:
-            return UNKNOWN
-    return value
 
 
 def _meta(value: object) -> TensorMeta | None:
@@ -226,8 +253,17 @@ def _meta(value: object) -> TensorMeta | None:
     return None
 
 
-def _function(node: ast.expr) -> str:
+def _takes_dtype(node: ast.expr) -> bool:
+    """Whether a call leaves the dtype to what it is given, while Python's own floats are float32."""
+    is_such = isinstance(node, ast.Call) and called_name(node) in ("tensor", "as_tensor")
+    has_dtype = isinstance(node, ast.Call) and any(word.arg in ("dtype", None) for word in node.keywords)
+    return is_such and not has_dtype and torch.get_default_dtype() is torch.float32
+
+
+def _function(node: ast.expr, path: Path) -> str:  # noqa: PLR0911 - one return for each kind of node
     match node:
+        case ast.ListComp() | ast.GeneratorExp() | ast.SetComp() if not path:
+            return "comprehension"
         case ast.Call():
             return called_name(node)
         case ast.Attribute():
@@ -236,5 +272,7 @@ def _function(node: ast.expr) -> str:
             return type(node.ops[0]).__name__.lower()
         case ast.BinOp():
             return type(node.op).__name__.lower()
+        case ast.Subscript(slice=ast.Slice() | ast.Tuple()):
+            return "getitem"
         case _:
             return ""

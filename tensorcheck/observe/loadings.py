@@ -20,9 +20,10 @@ from tensorcheck.observe.frames import Owner, expression_at, position_of, tree_o
 from tensorcheck.observe.indices import indices_of
 from tensorcheck.observe.known_datasets import known_of
 from tensorcheck.observe.lineages import Lineages
+from tensorcheck.observe.replaying import executed_lines
 from tensorcheck.observe.samples import kind_of, value_meta
 from tensorcheck.observe.stack import StackFrame
-from tensorcheck.observe.undisturbed import WorkerSeat
+from tensorcheck.observe.undisturbed import RandomState, WorkerSeat
 
 _ITERATOR = dataloader._BaseDataLoaderIter  # noqa: SLF001 - what `iter(loader)` gives has no public name
 _FETCHER = _utils.fetch._BaseDatasetFetcher  # noqa: SLF001 - what asks the dataset, in this process or in a worker
@@ -82,9 +83,7 @@ class _Crash:
         lineage = self._lineage()
         found = (each for each in lineage.ancestors if each.function == "DataLoader")
         built = next((each.site for each in found), None)
-        return replace(
-            loading, fault=self._with_lineage(loading.fault), built=built, sampler_lineage=_sampler_lineage(lineage)
-        )
+        return replace(loading, built=built, sampler_lineage=_sampler_lineage(lineage))
 
     def known(self, part: Part) -> Loading:
         """What the loader and its dataset say of themselves."""
@@ -109,11 +108,17 @@ class _Crash:
             return Lineage()
         return Lineages(self.above[: last + 1]).of(_asked_of(self.above[last]), None)
 
-    def _with_lineage(self, fault: Fault | None) -> Fault | None:
-        if fault is None:
-            return None
+    def with_lineage(self, fault: Fault, index: object, state: RandomState | None) -> Fault:
+        """A fault with where the dataset's source makes that part of its sample, which is made once more to see how.
+
+        `index` is None where it can't be asked for.
+        """
+        dataset = self.iterator._dataset  # noqa: SLF001 - the loader itself is out of reach from here
+        again = executed_lines(dataset, index, state) if index is not None else None
+        is_same = again is not None and again.value == fault.odd.value  # and so no chance decided otherwise
         path = [ast.literal_eval(subscript[1:-1]) for subscript in fault.path if _is_literal(subscript)]
-        return replace(fault, lineage=Lineages(self.above).of_sample(self.iterator._dataset, tuple(path)))  # noqa: SLF001
+        ran = again.lines if again is not None and is_same else frozenset[tuple[str, int]]()
+        return replace(fault, lineage=Lineages(self.above).of_sample(dataset, tuple(path), ran))
 
 
 def _sampler_lineage(lineage: Lineage) -> Lineage:
@@ -200,10 +205,11 @@ def _collating(
     samples = tuple(Sample(name, value_meta(value)) for name, value in zip(names, values, strict=False))
     failure = failure_in(inside, crash.error, known.collate) if known.collate else None
     fault = first_fault(samples)
-    cut = None
-    if fault is not None and fault.mismatch == "shape" and not known.is_stream:
-        place = names.index(fault.odd.index)
-        cut = cut_in(dataset, indices[place], None)
+    index = indices[names.index(fault.odd.index)] if fault is not None and not known.is_stream else None
+    cut = (
+        cut_in(dataset, index, None) if fault is not None and fault.mismatch == "shape" and index is not None else None
+    )
+    fault = crash.with_lineage(fault, index, None) if fault is not None else None
     return replace(known, indices=tuple(names), samples=samples, fault=fault, failure=failure, cut=cut)
 
 
@@ -227,7 +233,7 @@ def _in_worker(crash: _Crash, worker: int) -> Loading:
     if known.part == "sample":
         known, _ = _of_subset(known, dataset, indices)
         return _again(known, asked.samples[-1] if asked.samples else None)
-    return _collated_again(known, dataset, indices, asked)
+    return _collated_again(crash, known, indices, asked)
 
 
 def _text(error: BaseException) -> str:
@@ -260,14 +266,16 @@ def _again(known: Loading, last: Sample | None) -> Loading:
     return replace(known, failing=last, failure=replace(again, function=known.failure.function or again.function))
 
 
-def _collated_again(known: Loading, dataset: object, indices: Sequence[Any], asked: Asked) -> Loading:
+def _collated_again(crash: _Crash, known: Loading, indices: Sequence[Any], asked: Asked) -> Loading:
     """The first fault of samples that were asked for again."""
     samples = [_from_worker(sample) for sample in asked.samples if sample.failure is None]
     fault = first_fault(samples)
     if fault is None:
         return replace(known, samples=tuple(samples))
     place = next(at for at, sample in enumerate(samples) if sample is fault.odd)
-    cut = cut_in(dataset, indices[place], asked.states[place]) if fault.mismatch == "shape" else None
+    index, state = indices[place], asked.states[place]
+    cut = cut_in(crash.iterator._dataset, index, state) if fault.mismatch == "shape" else None  # noqa: SLF001 - likewise
+    fault = crash.with_lineage(fault, index, state)
     return replace(known, samples=tuple(samples), fault=fault, cut=cut)
 
 

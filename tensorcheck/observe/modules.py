@@ -114,12 +114,16 @@ class ModuleCalls(Listener):
 
     def model_returned(self, args: tuple[Any, ...], kwargs: dict[str, Any], result: object) -> None:
         """The model itself returned: it has a row of its own where it has weights of its own, or no parts."""
+        if not self.is_started:
+            return
         model = args[0]
-        if self.is_started and (model._parameters or not model._modules):  # noqa: SLF001 - runs no property
-            with torch._C.DisableTorchFunction():  # noqa: SLF001 - a user's mode must not see us read a dtype
+        with torch._C.DisableTorchFunction():  # noqa: SLF001 - a user's mode must not see us read a dtype
+            meta = self._subject.meta_of(model)
+            self._sink.tracing.module_seen(meta)
+            if model._parameters or not model._modules:  # noqa: SLF001 - runs no property
                 self._subject.whole = ModuleCalled(
                     step=self._subject.step,
-                    module=self._subject.meta_of(model),
+                    module=meta,
                     inputs=named_arguments(type(model).forward, args[1:], kwargs),
                     outputs=named_tensors(result, "output"),
                     is_grad_enabled=torch.is_grad_enabled(),
@@ -131,6 +135,8 @@ class ModuleCalls(Listener):
         ungraded, cut, lineage = None, None, _NO_LINEAGE
         if self._subject.calls and any(not each.meta.requires_grad for each in inputs):
             ungraded, cut, lineage = self._ungraded(inputs, list(tensors_in((args, kwargs))))
+        if ungraded is None and inputs and inputs[0].meta.device == "meta" and _has_values(module):
+            lineage = lineage_of_argument(self._sink.tracing.trace(self._sink.sites), inputs[0].meta)
         event = ModuleCalled(
             step=self._subject.step,
             module=self._subject.meta_of(module),
@@ -142,6 +148,7 @@ class ModuleCalls(Listener):
             cut=cut,
             lineage=lineage,
         )
+        self._sink.tracing.module_seen(event.module)
         self._subject.calls.append(event)
         self._sink.emit(event, self._subject)
 
@@ -162,6 +169,10 @@ class ModuleCalls(Listener):
         """Something above raised."""
         self.stop()
         self._sink.fault(self, error)
+
+
+def _has_values(module: nn.Module) -> bool:
+    return any(not tensor.is_meta for tensor in module._parameters.values() if tensor is not None)  # noqa: SLF001 - its own
 
 
 def shape_rows(subject: Subject) -> Iterator[ModuleRow]:

@@ -6,7 +6,9 @@ weak reference, since ids are reused at once.
 """
 
 import weakref
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from types import CodeType
 from typing import Any, NamedTuple
 
@@ -16,6 +18,8 @@ from torch.compiler import is_compiling
 from torch.nn.parameter import is_lazy
 from torch.overrides import TorchFunctionMode
 
+from tensorcheck.modules import ModuleMeta
+from tensorcheck.observe.fingerprinting import Fingerprints, Weights
 from tensorcheck.observe.frames import Sites, user_frame
 from tensorcheck.observe.patches import FILE_NAME_THAT_WARNINGS_SKIP
 from tensorcheck.tensors import TensorMeta
@@ -36,13 +40,24 @@ class _RawValue(NamedTuple):
     operation: int | None
     origin: Origin | None
     name: str
+    fingerprint: int = 0
+    """The number under which the step's fingerprints have its own."""
+
+
+class Running(NamedTuple):
+    """A call of a module that has not returned."""
+
+    path: str
+    kind: str
+    call: int = 0
+    """Which of this module in the step it is."""
 
 
 class _RawOperation(NamedTuple):
     """A call, with its place in the user's code not yet looked up."""
 
     function: Callable[..., Any]
-    module: tuple[str, str]
+    module: Running
     code: CodeType | None
     instruction: int
     inputs: tuple[int, ...]
@@ -69,9 +84,23 @@ class GraphNode(NamedTuple):
     number: int
 
 
+@dataclass(slots=True)
+class _RawStep:
+    """What was recorded of a step."""
+
+    step: int
+    fingerprints: Fingerprints | None
+    operations: list[_RawOperation] = field(default_factory=list)
+    values: list[_RawValue] = field(default_factory=list)
+    gradients: list[_RawValue] = field(default_factory=list)
+    modules: dict[str, ModuleMeta] = field(default_factory=dict)
+
+
+_MOST_KEPT = 8
+"""How many steps that are over are kept, the latest: the first ones, and those in which something new was seen."""
 _UNINTERESTING = frozenset({"grad"})
 """Properties that only read."""
-_OUTSIDE = ("", "")
+_OUTSIDE = Running("", "")
 _nodes: Callable[[], int] = torch._C._autograd._get_sequence_nr  # noqa: SLF001 - the only counter that autograd has
 """How many nodes autograd has made on this thread."""
 
@@ -79,24 +108,26 @@ _nodes: Callable[[], int] = torch._C._autograd._get_sequence_nr  # noqa: SLF001 
 class Recorder(TorchFunctionMode):
     """Records while it is on the stack of modes and not paused."""
 
-    def __init__(self, find: Find, fault: Callable[[Exception], None]) -> None:
+    def __init__(self, find: Find, fault: Callable[[Exception], None], *, fingerprint: bool = False) -> None:
         super().__init__()
         self._fault = fault
         self.is_paused = False
-        self._step = 0
+        self._weights = Weights() if fingerprint else None
+        self._raw = self._begun(0)
         """The step that was recorded last, and is being recorded."""
         self._next_step: int | None = None
         """The step of which the next operation is the first; until then the last step is kept."""
         self._follows = True
         """Whether that one is the step after the one that was recorded last."""
-        self.running: list[tuple[str, str]] = []
-        """The path and class of each module that is running, the innermost last."""
+        self.running: list[Running] = []
+        """Each module that is running, the innermost last."""
+        self._calls: Counter[str] = Counter()
+        """How often each module was called in the step."""
         self._find = find
-        self._operations: list[_RawOperation] = []
-        self._values: list[_RawValue] = []
         self._places: dict[int, tuple[weakref.ref[Tensor], int]] = {}
         self._last_step: list[_RawOperation] = []
         """What the step before did, for as long as its graph may be used."""
+        self._kept: deque[_RawStep] = deque(maxlen=_MOST_KEPT)
         self._nodes = _nodes()
         """How many nodes autograd had made when something was recorded last."""
         self.nodes_differentiated: int | None = None
@@ -131,6 +162,7 @@ class Recorder(TorchFunctionMode):
     def begin_step(self, step: int, *, follows: bool = True) -> None:
         """The next operation is the first of this step, which may follow on the one recorded last or not."""
         self._next_step, self._follows = step, follows
+        self._calls.clear()
         self.overlook()
 
     def overlook(self) -> None:
@@ -141,8 +173,8 @@ class Recorder(TorchFunctionMode):
         """A tensor came from outside, such as a batch from its DataLoader, or from operations that were seen there."""
         self._start_step_if_due()
         place = self.place_of(tensor)
-        if place is not None and self._values[place].operation is not None:
-            self._values[place] = self._values[place]._replace(origin=origin, name=name)
+        if place is not None and self._raw.values[place].operation is not None:
+            self._raw.values[place] = self._raw.values[place]._replace(origin=origin, name=name)
             return
         with torch._C.DisableTorchFunction():  # noqa: SLF001 - likewise
             self._add(tensor, None, origin, name)
@@ -151,6 +183,24 @@ class Recorder(TorchFunctionMode):
         """Something that was not seen from inside counts as one operation."""
         with torch._C.DisableTorchFunction():  # noqa: SLF001 - a user's mode must not see us read a dtype
             self._write(function, _tensors(given), made)
+
+    def stepped(self, moved: Sequence[Tensor]) -> None:
+        """An optimizer stepped with the gradients of these parameters."""
+        self._start_step_if_due()
+        with torch._C.DisableTorchFunction():  # noqa: SLF001 - likewise
+            for parameter in moved:
+                if parameter.grad is not None:
+                    described = self._described(parameter.grad, None, None, self._find(parameter)[1])
+                    self._raw.gradients.append(described)
+
+    def entered(self, path: str, kind: str) -> None:
+        """A module is about to run."""
+        self.running.append(Running(path, kind, self._calls[path]))
+        self._calls[path] += 1
+
+    def module_seen(self, module: ModuleMeta) -> None:
+        """A module ran, and was this."""
+        self._raw.modules.setdefault(module.path, module)
 
     def differentiated(self) -> None:
         """A backward returned: only nodes that are there now can have been freed by it."""
@@ -165,11 +215,11 @@ class Recorder(TorchFunctionMode):
         """The last operation on the way to a tensor, by first inputs, that was given a gradient and passed none on."""
         place = self.place_of(tensor)
         while place is not None:
-            value = self._values[place]
+            value = self._raw.values[place]
             if value.operation is None or value.requires_grad:
                 return None
-            operation = self._operations[value.operation]
-            if any(self._values[other].requires_grad for other in operation.inputs):
+            operation = self._raw.operations[value.operation]
+            if any(self._raw.values[other].requires_grad for other in operation.inputs):
                 return _operation(operation, sites)
             place = next(iter(operation.inputs), None)
         return None
@@ -196,15 +246,16 @@ class Recorder(TorchFunctionMode):
 
     def _history(self) -> Iterator[_RawOperation]:
         yield from self._last_step
-        yield from self._operations
+        yield from self._raw.operations
 
     def trace(self, sites: Sites) -> Trace:
         """What was recorded of the last step that was recorded."""
-        return Trace(
-            self._step,
-            tuple(_operation(raw, sites) for raw in self._operations),
-            tuple(_value(raw) for raw in self._values),
-        )
+        return _trace(self._raw, sites)
+
+    def traces(self, sites: Sites) -> tuple[Trace, ...]:
+        """The last steps that were recorded, each on its own, the latest last."""
+        latest = [self._raw] if self._raw.operations else []
+        return tuple(_trace(raw, sites) for raw in (*self._kept, *latest))
 
     def _record(
         self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any] | None, result: object
@@ -218,20 +269,26 @@ class Recorder(TorchFunctionMode):
         self._start_step_if_due()
         inputs = dict.fromkeys([self._place(tensor) for tensor in given])
         changed = tuple([_change(tensor) for tensor in made if self.place_of(tensor) is not None])
-        outputs = tuple([self._add(tensor, len(self._operations)) for tensor in made])
+        outputs = tuple([self._add(tensor, len(self._raw.operations)) for tensor in made])
         frame = user_frame()
         code, instruction = (frame.f_code, frame.f_lasti) if frame is not None else (None, 0)
         module = self.running[-1] if self.running else _OUTSIDE
         before, self._nodes = self._nodes, _nodes()
-        self._operations.append(
+        self._raw.operations.append(
             _RawOperation(func, module, code, instruction, tuple(inputs), outputs, before, self._nodes, changed)
         )
 
     def _start_step_if_due(self) -> None:
         if self._next_step is not None:
-            self._step, self._next_step = self._next_step, None
-            self._last_step = self._operations if self._follows else []
-            self._operations, self._values, self._places = [], [], {}
+            if self._raw.operations:
+                self._kept.append(self._raw)
+            if self._raw.fingerprints is not None:
+                self._raw.fingerprints.fetch()
+            self._last_step = self._raw.operations if self._follows else []
+            self._raw, self._next_step, self._places = self._begun(self._next_step), None, {}
+
+    def _begun(self, step: int) -> _RawStep:
+        return _RawStep(step, Fingerprints(self._weights) if self._weights is not None else None)
 
     def _place(self, tensor: Tensor) -> int:
         known, place = self._places.get(id(tensor), (None, -1))
@@ -240,12 +297,16 @@ class Recorder(TorchFunctionMode):
         return self._add(tensor, None, *self._find(tensor))
 
     def _add(self, tensor: Tensor, operation: int | None, origin: Origin | None = None, name: str = "") -> int:
-        shape = () if is_lazy(tensor) else tensor.shape
-        known = (shape, tensor.dtype, tensor.device, tensor.requires_grad, tensor.is_leaf)
-        self._values.append(_RawValue(*known, operation, origin, name))
-        place = len(self._values) - 1
+        self._raw.values.append(self._described(tensor, operation, origin, name))
+        place = len(self._raw.values) - 1
         self._places[id(tensor)] = (weakref.ref(tensor), place)
         return place
+
+    def _described(self, tensor: Tensor, operation: int | None, origin: Origin | None, name: str) -> _RawValue:
+        shape = () if is_lazy(tensor) else tensor.shape
+        known = (shape, tensor.dtype, tensor.device, tensor.requires_grad, tensor.is_leaf)
+        fingerprint = self._raw.fingerprints.take(tensor) if self._raw.fingerprints is not None else 0
+        return _RawValue(*known, operation, origin, name, fingerprint)
 
 
 # As the wrappers of `patches` are, so that a `stacklevel` counts to the user's line.
@@ -296,16 +357,28 @@ def storage_of(tensor: Tensor) -> int:
         return 0
 
 
+def _trace(raw: _RawStep, sites: Sites) -> Trace:
+    return Trace(
+        raw.step,
+        operations=tuple(_operation(each, sites) for each in raw.operations),
+        values=tuple(_value(each, raw.fingerprints) for each in raw.values),
+        gradients=tuple(_value(each, raw.fingerprints) for each in raw.gradients),
+        modules=tuple(raw.modules.values()),
+    )
+
+
 def _operation(raw: _RawOperation, sites: Sites) -> Operation:
     site = sites.at(raw.code, raw.instruction) if raw.code is not None else None
-    return Operation(_name(raw.function), *raw.module, site, raw.inputs, raw.outputs)
+    path, kind, call = raw.module
+    return Operation(_name(raw.function), path, kind, site, raw.inputs, raw.outputs, call)
 
 
-def _value(raw: _RawValue) -> Value:
+def _value(raw: _RawValue, fingerprints: Fingerprints | None) -> Value:
     sizes = tuple(size if isinstance(size, int) else -1 for size in raw.shape)
     dtype = str(raw.dtype).removeprefix("torch.")
     meta = TensorMeta(sizes, dtype, str(raw.device), raw.requires_grad, raw.is_leaf)
-    return Value(meta, raw.operation, raw.origin, raw.name)
+    fingerprint = fingerprints.of(raw.fingerprint) if fingerprints is not None else None
+    return Value(meta, raw.operation, raw.origin, raw.name, fingerprint)
 
 
 def _name(func: Callable[..., Any]) -> str:

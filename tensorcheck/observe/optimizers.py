@@ -1,27 +1,47 @@
 """Optimizers: what they hold, when they step and when gradients are zeroed."""
 
+import sys
 import weakref
+from collections.abc import Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
-from tensorcheck.events import Event, GradientsArrived, OptimizerSeen, Stage, StepTaken, StepTraced, ZeroedElsewhere
+from tensorcheck.events import (
+    CopyTrained,
+    Event,
+    GradientsArrived,
+    OptimizerSeen,
+    ParametersForgotten,
+    Stage,
+    StepTaken,
+    StepTraced,
+    ZeroedElsewhere,
+)
+from tensorcheck.observe.describe import kinds_of
 from tensorcheck.observe.followed import Followed, FollowedOptimizers
-from tensorcheck.observe.forgotten import forgotten_by
+from tensorcheck.observe.forgotten import ROUNDS, Suspected, suspected_by
 from tensorcheck.observe.frames import user_frame
+from tensorcheck.observe.lineages import Lineages
+from tensorcheck.observe.optimized import parameters_of
 from tensorcheck.observe.patches import PATCHES
 from tensorcheck.observe.probe import Probe, Sink
+from tensorcheck.observe.stack import standing
 from tensorcheck.observe.subject import Subject
+from tensorcheck.observe.uncalled import uncalled
 from tensorcheck.sites import Site
 
 
 class OptimizerProbe(Probe):
     """Hears every optimizer of the process; those that hold no parameter of a watched model are let pass."""
 
-    emits: ClassVar[frozenset[type[Event]]] = frozenset({OptimizerSeen, StepTaken, StepTraced, GradientsArrived})
+    emits: ClassVar[frozenset[type[Event]]] = frozenset(
+        {OptimizerSeen, ParametersForgotten, CopyTrained, StepTaken, StepTraced, GradientsArrived}
+    )
     stage: ClassVar[Stage] = "step"
 
     def __init__(self, sink: Sink, optimizers: FollowedOptimizers) -> None:
@@ -36,10 +56,12 @@ class OptimizerProbe(Probe):
             register_optimizer_step_post_hook(self._stepped),
         ):
             handles.enter_context(PATCHES.undo_in_forks(handle.remove))
+        handles.callback(self._about_to_close)
 
     def returned(self, args: tuple[Any, ...], kwargs: dict[str, Any], result: object) -> None:  # noqa: ARG002
         """An optimizer was built."""
         self._optimizers.known(args[0]).built = self.sink.sites.here()
+        self.sink.found(args[0])
 
     def _about_to_step(self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         if self.is_off:
@@ -48,10 +70,13 @@ class OptimizerProbe(Probe):
             if len(args) == 1 and not kwargs:  # a closure is the user's own code
                 self.sink.tracing.suspend_for_optimizer()
             followed = self._optimizers.follow(optimizer)
+            if followed.suspected:
+                self._look_again(followed)
+            if not followed.copied.is_over:
+                self._look_for_copy(followed, optimizer)
             for subject in followed.subjects:
                 if not followed.has_stepped:
-                    site = self.sink.sites.here()
-                    self.sink.emit(_optimizer_seen(subject, optimizer, built=followed.built, site=site), subject)
+                    self._first_step(followed, optimizer, subject)
                 if self.sink.tracing.is_open and (subject.calls or subject.whole is not None):
                     arrived = _gradients_arrived(subject, optimizer)
                     subject.reached = frozenset(arrived.reached)
@@ -59,6 +84,41 @@ class OptimizerProbe(Probe):
             followed.has_stepped = True
         except Exception as fault:  # noqa: BLE001 - a fault of ours never reaches the user
             self.fault(fault)
+
+    def _first_step(self, followed: Followed, optimizer: Optimizer, subject: Subject) -> None:
+        site, held = self.sink.sites.here(), _held(optimizer, subject)
+        self.sink.emit(_optimizer_seen(subject, optimizer, held, built=followed.built, site=site), subject)
+        if self.sink.wants(ParametersForgotten):
+            suspected = suspected_by(optimizer, subject, held, built=followed.built, site=site)
+            followed.suspected += [(subject, suspected)] if suspected is not None else []
+
+    def _look_again(self, followed: Followed) -> None:
+        """Whether what the first step left out stood still since."""
+        for subject, suspected in followed.suspected:
+            suspected.look_again()
+            if suspected.rounds == ROUNDS:
+                self._confirm(subject, suspected)
+        followed.suspected = [each for each in followed.suspected if each[1].rounds < ROUNDS]
+
+    def _confirm(self, subject: Subject, suspected: Suspected) -> None:
+        event = suspected.confirmed(subject.step)
+        if event is not None:
+            self.sink.emit(event, subject)
+
+    def _look_for_copy(self, followed: Followed, optimizer: Optimizer) -> None:
+        found = followed.copied.look(optimizer, followed.built, self.sink.sites.here)
+        for subject in self.sink.subjects if found is not None and self.sink.wants_optimizer(optimizer) else ():
+            if found is not None and (subject in followed.subjects or subject.model() is found.model):
+                self.sink.emit(replace(found.event, step=subject.step), subject)
+                return
+
+    def _about_to_close(self) -> None:
+        """The run may have been short; where it broke off at once, an update by hand had yet to come."""
+        for followed in self._optimizers:
+            for subject, suspected in followed.suspected:
+                if suspected.rounds or sys.exc_info()[0] is None:
+                    self._confirm(subject, suspected)
+            followed.suspected = []
 
     def _stepped(self, optimizer: Optimizer, args: object, kwargs: object) -> None:  # noqa: ARG002
         if self.is_off:
@@ -84,6 +144,9 @@ class OptimizerProbe(Probe):
                 gradients_carried=carried,
                 backwards=self.sink.backwards,
                 site=self.sink.sites.here(),
+                optimizer=_spelled(optimizer) if carried == _MANY else "",
+                zeroed=subject.zeroed,
+                uncalled=_uncalled(subject, optimizer, is_carried=carried == _MANY),
             )
             self.sink.emit(event, subject, signature=key)
         if subject.step == 0 and self.sink.tracing.is_open:
@@ -91,6 +154,21 @@ class OptimizerProbe(Probe):
         subject.step += 1
         subject.is_call_traced = False
         self.sink.tracing.step_taken(subject.step)
+
+
+def _uncalled(subject: Subject, optimizer: Optimizer, *, is_carried: bool) -> Site | None:
+    """What names the method that is missing and does not call it."""
+    model = subject.model()
+    if is_carried:
+        return uncalled("zero_grad", optimizer, model)
+    is_evaluating = not subject.is_training and bool(subject.mode_layers)
+    return uncalled("train", model) if is_evaluating and model is not None else None
+
+
+def _spelled(optimizer: Optimizer) -> str:
+    with standing() as frames:
+        ancestors = Lineages(frames).of_object(optimizer).ancestors
+        return ancestors[0].name if ancestors else ""
 
 
 class ZeroGradProbe(Probe):
@@ -110,12 +188,16 @@ class ZeroGradProbe(Probe):
         """Gradients are about to be zeroed."""
         followed = self._optimizers.known(args[0])
         followed.carried.zeroed()
-        if not followed.subjects:
-            self._zeroed_elsewhere()
+        if not followed.was_zeroed:
+            followed.was_zeroed = True
+            self._zeroed_first(args[0])
 
-    def _zeroed_elsewhere(self) -> None:
+    def _zeroed_first(self, optimizer: Optimizer) -> None:
         for subject in self.sink.subjects:
-            zeroed_elsewhere(self.sink, subject)
+            if not any(map(subject.name_of, parameters_of(optimizer))):
+                zeroed_elsewhere(self.sink, subject)
+            elif subject.zeroed is None:
+                subject.zeroed = self.sink.sites.here()
 
 
 class ModuleZeroGradProbe(Probe):
@@ -141,6 +223,8 @@ class ModuleZeroGradProbe(Probe):
         for subject in self.sink.subjects:
             if not any(id(tensor) in held for _, tensor in subject.parameters()):
                 zeroed_elsewhere(self.sink, subject)
+            elif subject.zeroed is None:
+                subject.zeroed = self.sink.sites.here()
 
 
 def zeroed_elsewhere(sink: Sink, subject: Subject) -> None:
@@ -157,6 +241,7 @@ _MANY = 2
 
 def subjects_of(sink: Sink, optimizer: Optimizer) -> tuple[Subject, ...]:
     """The watched models that an optimizer holds parameters of."""
+    sink.found(optimizer)
     watched = sink.subjects if sink.wants_optimizer(optimizer) else ()
     for subject in watched:
         subject.read_names()
@@ -165,24 +250,20 @@ def subjects_of(sink: Sink, optimizer: Optimizer) -> tuple[Subject, ...]:
 
 def _held(optimizer: Optimizer, subject: Subject) -> dict[str, Tensor]:
     """The parameters of the model that the optimizer holds, by their dotted paths."""
-    tensors = (tensor for group in optimizer.param_groups for tensor in group["params"])
-    return {name: tensor for tensor in tensors if (name := subject.name_of(tensor)) is not None}
+    return {name: tensor for tensor in parameters_of(optimizer) if (name := subject.name_of(tensor)) is not None}
 
 
-def _optimizer_seen(subject: Subject, optimizer: Optimizer, *, built: Site | None, site: Site | None) -> OptimizerSeen:
-    held = _held(optimizer, subject)
-    forgotten = forgotten_by(optimizer, subject, held)
+def _optimizer_seen(
+    subject: Subject, optimizer: Optimizer, held: Mapping[str, Tensor], *, built: Site | None, site: Site | None
+) -> OptimizerSeen:
     return OptimizerSeen(
         step=subject.step,
         kind=type(optimizer).__name__,
         held=tuple(held),
         held_frozen=tuple(name for name, tensor in held.items() if not tensor.requires_grad),
-        forgotten=forgotten.parameters,
         built=built,
         site=site,
-        lineage=forgotten.lineage,
-        definitions=forgotten.definitions,
-        containers=forgotten.containers,
+        kinds=kinds_of(model) if (model := subject.model()) is not None else {},
     )
 
 

@@ -1,41 +1,26 @@
-"""One sample of a dataset, made once more line by line: what ran, and what the names then stood for."""
+"""One sample of a dataset, made once more line by line: which lines ran for it."""
 
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
-from tensorcheck.loading import Failure
-from tensorcheck.observe.failures import failure_of
-from tensorcheck.observe.samples import array_meta
+from tensorcheck.loading import Value
+from tensorcheck.observe.samples import value_meta
 from tensorcheck.observe.undisturbed import RandomState, undisturbed
-from tensorcheck.tensors import TensorMeta
 
 _MOST_LINES = 2000
-_PLAIN = (bool, int, float)
-
-
-@dataclass(frozen=True, slots=True)
-class ExecutedLine:
-    """A line of the user's that ran, and right after it the names in its function that stood for tensors or numbers."""
-
-    file: str
-    function: str
-    """Its qualified name."""
-    line: int
-    values: Mapping[str, TensorMeta | bool | int | float]
 
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """What ran for one sample, in the order in which the lines ended."""
+    """What ran for one sample."""
 
-    lines: tuple[ExecutedLine, ...]
-    failure: Failure | None = None
-
-    def after(self, file: str, line: int) -> Mapping[str, TensorMeta | bool | int | float]:
-        """What the names stood for right after a line, when it ran last."""
-        return next((ran.values for ran in reversed(self.lines) if (ran.file, ran.line) == (file, line)), {})
+    lines: frozenset[tuple[str, int]]
+    """The user's lines, each by its file and number; empty where there were too many to hear of them all."""
+    value: Value | None
+    """What the sample was like; None where making it raised."""
 
 
 LineEnded = Callable[[FrameType, int], None]
@@ -60,7 +45,7 @@ class Replaying:
 
 
 def executed_lines(dataset: Any, index: Any, state: RandomState | None = None) -> Replay:  # noqa: ANN401 - any dataset
-    """Run `dataset[index]` once more, where random numbers stand as given, and tell what it did.
+    """Run `dataset[index]` once more, where random numbers stand as given, and tell which lines ran.
 
     Only a map-style dataset can be asked; it takes at most about 0.3 seconds, and leaves random numbers, output,
     warnings and a debugger's tracing as they were.
@@ -68,40 +53,25 @@ def executed_lines(dataset: Any, index: Any, state: RandomState | None = None) -
     >>> class Squares:
     ...     def __getitem__(self, index):
     ...         return index * index
-    >>> executed_lines(Squares(), 3).failure is None
-    True
+    >>> executed_lines(Squares(), 3).value.plain
+    9
     """
-    lines: list[ExecutedLine] = []
+    lines: list[tuple[str, int]] = []
 
     def ended(frame: FrameType, line: int) -> None:
-        if len(lines) < _MOST_LINES:
-            code = frame.f_code
-            lines.append(ExecutedLine(code.co_filename, code.co_qualname, line, _plain_values(frame)))
+        if len(lines) <= _MOST_LINES:
+            lines.append((frame.f_code.co_filename, line))
 
-    failure = replayed(dataset, index, ended, state)
-    return Replay(tuple(lines), failure)
+    value = replayed(dataset, index, ended, state)
+    return Replay(frozenset(lines if len(lines) <= _MOST_LINES else ()), value)
 
 
-def replayed(dataset: Any, index: Any, ended: LineEnded, state: RandomState | None) -> Failure | None:  # noqa: ANN401
-    """Run `dataset[index]` once more, and hear of each line of the user's; what it raised, if it did."""
-    failure = None
+def replayed(dataset: Any, index: Any, ended: LineEnded, state: RandomState | None) -> Value | None:  # noqa: ANN401
+    """Run `dataset[index]` once more, and hear of each line of the user's; what it was like, None where it raised."""
+    made: list[object] = []
     with undisturbed(Replaying(ended).watch):
         if state is not None:
             state.restore()
-        try:
-            dataset[index]
-        except Exception as error:  # noqa: BLE001 - whatever it raises is part of the answer
-            failure = failure_of(error, "__getitem__")
-    return failure
-
-
-def _plain_values(frame: FrameType) -> dict[str, TensorMeta | bool | int | float]:
-    """The names of a frame that stand for tensors, arrays or numbers."""
-    values: dict[str, TensorMeta | bool | int | float] = {}
-    for name, value in frame.f_locals.items():
-        meta = array_meta(value)
-        if meta is not None:
-            values[name] = meta
-        elif isinstance(value, _PLAIN):
-            values[name] = value
-    return values
+        with contextlib.suppress(Exception):  # whatever it raises, there is no sample
+            made.append(dataset[index])
+    return value_meta(made[0]) if made else None

@@ -7,11 +7,15 @@ from collections.abc import Iterator
 from torch import nn
 
 from tensorcheck.observe.attributes import given_in_methods, given_outside
+from tensorcheck.observe.branches import binding_of, results
+from tensorcheck.observe.building import building_calls
+from tensorcheck.observe.callees import called_scope
 from tensorcheck.observe.datasets import sample_function
+from tensorcheck.observe.entering import scope_of
 from tensorcheck.observe.evaluating import UnknownValueError, evaluate
 from tensorcheck.observe.frames import Owner, site_of_node
-from tensorcheck.observe.origins import called_scope, held_by_name
-from tensorcheck.observe.scopes import Place, Scope, called_name, results, scope_of, within
+from tensorcheck.observe.origin import held_by_name
+from tensorcheck.observe.scopes import Place, Scope, called_name, within
 from tensorcheck.sites import Site
 
 _CONTAINERS = ("Sequential", "ModuleList")
@@ -39,11 +43,11 @@ def definition_place(model: nn.Module, path: str, scope: Scope | None = None) ->
         inside = given_in_methods(owner, parts[depth - 1], scope, owners=_ANYWHERE)
         outside = given_outside(parts[depth - 1], scope) if scope is not None else ()
         for place in (*inside, *outside):
-            found = _descend(place, parts[depth:])
+            found = _copied(_descend(place, parts[depth:], layer), owner, parts[depth - 1 :])
             if not _contradicts(found, layer):
                 return found
     named = held_by_name(scope, model, ()) if scope is not None else ()
-    whole = (_descend(origin.place, parts) for origin in named if isinstance(origin.place.node, ast.Call))
+    whole = (_descend(origin.place, parts, layer) for origin in named if isinstance(origin.place.node, ast.Call))
     return next((place for place in whole if not _contradicts(place, layer)), None)
 
 
@@ -59,8 +63,26 @@ def constructions(place: Place, kind: type) -> Iterator[Place]:
                 yield Place(node, scope)
 
 
-def _descend(place: Place, indices: list[str]) -> Place:
-    """From `self.net = nn.Sequential(a, b)` and `["1"]` to `b`, as far as the source shows it."""
+def _descend(place: Place, indices: list[str], layer: nn.Module) -> Place:
+    """From `self.net = nn.Sequential(a, b)` and `["1"]` to `b`, also through a function that returns the whole."""
+    inside = _element(_returned(place), indices) if indices else place
+    return _element(place, indices) if _contradicts(inside, layer) else inside
+
+
+def _returned(place: Place, depth: int = 3) -> Place:
+    """What the user's function that is called here returns, if there is one such expression."""
+    scope = called_scope(place) if depth else None
+    found = list(results(scope)) if scope is not None else []
+    if scope is None or len(found) != 1:
+        return place
+    node = found[0][0]
+    binding = binding_of(scope, node.id, (node.lineno, node.col_offset)) if isinstance(node, ast.Name) else None
+    inner = binding.value if binding is not None and not binding.path else node
+    return _returned(Place(inner, scope), depth - 1) if isinstance(inner, ast.Call) else place
+
+
+def _element(place: Place, indices: list[str]) -> Place:
+    """The argument of a container's construction that these lead to, as far as the source shows it."""
     value = place.node
     for index in indices:
         if not isinstance(value, ast.Call) or not index.isdecimal() or called_name(value) not in _CONTAINERS:
@@ -71,6 +93,24 @@ def _descend(place: Place, indices: list[str]) -> Place:
             break
         value = children[int(index)]
     return place if value is place.node else Place(value, place.scope)
+
+
+def _copied(place: Place, owner: nn.Module, parts: list[str]) -> Place:
+    """Of a part of the layers that a Transformer's encoder or decoder copies, the call that built the one copied."""
+    whole = owner.get_submodule(parts[0])
+    name = _COPYING.get(type(whole).__name__)
+    if name is None or parts[1:2] != ["layers"] or len(parts) <= len(("whole", "layers")):
+        return place
+    layer = owner.get_submodule(".".join(parts[:3]))
+    for call in building_calls(place, type(whole)):
+        given = arguments_of(call.node, type(whole)).get(name) if isinstance(call.node, ast.Call) else None
+        built = next(building_calls(Place(given, call.scope), type(layer)), None) if given is not None else None
+        if built is not None:
+            return built
+    return place
+
+
+_COPYING = {"TransformerEncoder": "encoder_layer", "TransformerDecoder": "decoder_layer"}
 
 
 def _contradicts(place: Place, layer: nn.Module) -> bool:

@@ -1,5 +1,6 @@
 """The stack at the moment of an exception: the frames that were running, and what each of them is."""
 
+import contextlib
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -96,9 +97,16 @@ def _forget_locals(frame: FrameType) -> None:
 
 
 def _running() -> list[StackFrame]:
+    """The running stack below what of it was called by us, a context manager's own frame among it."""
     frames = []
     frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - the way to walk frames without formatting them
+    while frame is not None and _is_called_by_us(frame.f_code.co_filename):
+        frame = frame.f_back
     while frame is not None:
         frames.append(StackFrame(frame, frame.f_lasti))
         frame = frame.f_back
     return frames[::-1]
+
+
+def _is_called_by_us(filename: str) -> bool:
+    return owner_of(filename) is Owner.OURS or filename == contextlib.__file__

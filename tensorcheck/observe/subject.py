@@ -9,6 +9,7 @@ from torch.nn.parameter import is_lazy
 from tensorcheck.events import ModuleCalled
 from tensorcheck.modules import ModuleMeta
 from tensorcheck.observe.describe import module_meta
+from tensorcheck.sites import Site
 
 _MODE_LAYERS = (nn.modules.dropout._DropoutNd, nn.modules.batchnorm._BatchNorm)  # noqa: SLF001 - the bases of them all
 
@@ -36,6 +37,8 @@ class Subject:
         """Whether its last call in this step was that one."""
         self.reached: frozenset[str] = frozenset()
         """The parameters that had a gradient when an optimizer last stepped in a traced step."""
+        self.zeroed: Site | None = None
+        """Where gradients of its parameters were first zeroed."""
         self._parameters: dict[int, tuple[weakref.ref[Tensor], str]] = {}
         self._buffers: dict[int, tuple[weakref.ref[Tensor], str]] = {}
         self._paths: dict[int, tuple[weakref.ref[nn.Module], str]] = {}

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from tensorcheck.modules import ModuleMeta
 from tensorcheck.observe import modes
 from tensorcheck.observe.describe import leaves
 from tensorcheck.observe.frames import Sites
@@ -37,8 +38,10 @@ class Tracing:
     is patched anew each time, by those who asked for it with `while_open`.
     """
 
-    def __init__(self, subjects: Sequence[Subject], fault: Callable[[Exception], None]) -> None:
-        self.recorder = Recorder(self.find, self._faulted)
+    def __init__(
+        self, subjects: Sequence[Subject], fault: Callable[[Exception], None], *, fingerprint: bool = False
+    ) -> None:
+        self.recorder = Recorder(self.find, self._faulted, fingerprint=fingerprint)
         self._fault = fault
         self.handles = ExitStack()
         """What is patched for as long as the trace is open."""
@@ -68,8 +71,15 @@ class Tracing:
         if self.is_open:
             opener(self.handles)
 
+    def no_longer(self, opener: Callable[[ExitStack], None]) -> None:
+        """Call this no more when the trace is opened."""
+        if opener in self._openers:
+            self._openers.remove(opener)
+
     def open(self, step: int = 0) -> None:
         """Record from now on; so many steps were taken before."""
+        if not self.openings:
+            self._thread = threading.get_ident()
         self.is_open, self.openings = True, self.openings + 1
         self._suspensions, self._waits_for_step, self._is_in_optimizer = 0, False, False
         self.recorder.begin_step(step, follows=False)
@@ -140,6 +150,10 @@ class Tracing:
         """The last step that was recorded."""
         return self.recorder.trace(sites)
 
+    def traces(self, sites: Sites) -> tuple[Trace, ...]:
+        """The last steps that were recorded, the latest last."""
+        return self.recorder.traces(sites)
+
     def trace_under_way(self, sites: Sites) -> Trace | None:
         """What was recorded of the step that is under way; None where nothing is recorded just now."""
         is_recorded = self.is_open and not self._waits_for_step and not self.recorder.is_between_steps
@@ -172,7 +186,8 @@ class Tracing:
         if self._is_in_optimizer:
             self._is_in_optimizer = False
             self.resume()
-        if self.is_open:
+        if self.is_open and not self.recorder.is_paused:
+            self.recorder.stepped(moved)
             self.record_call(type(optimizer).step, moved, moved)
 
     def wait_for_step(self) -> None:
@@ -216,12 +231,17 @@ class Tracing:
     def module_entered(self, module: nn.Module, path: str) -> None:
         """A module is about to run."""
         self._running.append(module)
-        self.recorder.running.append((path, type(module).__name__))
+        self.recorder.entered(path, type(module).__name__)
 
     def record_call(self, function: Callable[..., Any], given: object, made: Sequence[Tensor]) -> None:
         """Something that ran unrecorded counts as one operation."""
         if self.is_open and not self.recorder.is_paused:
             self.recorder.call(function, given, made)
+
+    def module_seen(self, module: ModuleMeta) -> None:
+        """A module ran, and was this."""
+        if self.is_open and not self.recorder.is_paused:
+            self.recorder.module_seen(module)
 
     def module_left(self) -> None:
         """The module that was entered last is done."""
@@ -252,7 +272,7 @@ class Tracing:
                 return Origin.PARAMETER, name
             if (name := subject.buffer_name_of(tensor)) is not None:
                 return Origin.BUFFER, name
-        for module, (path, _) in zip(reversed(self._running), reversed(self.recorder.running), strict=True):
+        for module, (path, *_) in zip(reversed(self._running), reversed(self.recorder.running), strict=True):
             for name, held in vars(module).items():
                 if held is tensor:
                     return Origin.ATTRIBUTE, f"{path}.{name}" if path else name

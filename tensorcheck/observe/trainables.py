@@ -12,8 +12,10 @@ from torch.optim import Optimizer
 
 from tensorcheck.differentiation import Trainable
 from tensorcheck.lineage import Lineage
+from tensorcheck.observe.describe import kinds_of
+from tensorcheck.observe.entering import scopes_of
 from tensorcheck.observe.frames import Owner, owner_of, site_of_node, tree_of
-from tensorcheck.observe.scopes import Scope, scopes_of
+from tensorcheck.observe.scopes import Scope
 from tensorcheck.observe.stack import StackFrame
 from tensorcheck.sites import Site
 
@@ -36,6 +38,7 @@ def trainable_of(
         repeated=tuple(_repeated(frames, parameters)),
         is_grad_enabled=torch.is_grad_enabled(),
         switching_off=tuple(_found_in(scopes, _switches_off)),
+        kinds={path: kind for model in models for path, kind in kinds_of(model).items()},
     )
 
 

@@ -595,6 +595,16 @@ def test_a_users_modes_and_default_devices_are_left_as_they_were() -> None:
     assert modes_now() == ([], [])
 
 
+def test_a_device_that_was_there_when_a_watch_began_goes_with_its_block() -> None:
+    with torch.device("meta"):
+        watch = tensorcheck.watch(nn.Identity())
+    try:
+        assert torch.zeros(1).device.type == "cpu"
+    finally:
+        watch.close()
+    assert modes_now() == ([], [])
+
+
 def test_a_default_device_that_is_set_while_watched_stays() -> None:
     try:
         with tensorcheck.watch(nn.Identity()):

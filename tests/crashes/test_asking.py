@@ -120,24 +120,50 @@ def test_subsets_and_joins_are_looked_through() -> None:
     assert located(joined, 1) == (first, 0)
 
 
-def test_executed_lines_hold_what_the_names_stood_for() -> None:
-    replay = executed_lines(Growing(), 2)
+def test_executed_lines_are_those_that_ran() -> None:
+    class Sides(Dataset[str]):
+        def __getitem__(self, index: int) -> str:
+            if index > 1:
+                return "right"
+            return "left"
 
-    rows = [ran for ran in replay.lines if "rows" in ran.values]
-    assert rows[0].values == {"index": 2, "rows": 5}
-    assert replay.after(rows[0].file, rows[0].line) == rows[0].values
-    assert replay.failure is None
+    first = Sides.__getitem__.__code__.co_firstlineno
+    left, right = executed_lines(Sides(), 0), executed_lines(Sides(), 2)
+
+    assert {line - first for _, line in left.lines} == {1, 3}
+    assert {line - first for _, line in right.lines} == {1, 2}
+    assert right.value is not None
+    assert right.value.plain == "right"
 
 
-def test_executed_lines_of_a_failing_sample_end_with_its_failure() -> None:
+class Padded(Dataset[torch.Tensor]):
+    def __getitem__(self, index: int) -> torch.Tensor:
+        return self.padded(torch.zeros(4 + index))
+
+    def __len__(self) -> int:
+        return 4
+
+    def padded(self, row: torch.Tensor) -> torch.Tensor:
+        if len(row) >= 5:
+            return row[:5]
+        return torch.cat([row, torch.zeros(2)])
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_the_branch_that_made_a_sample_is_named_and_no_other(workers: int) -> None:
+    (finding,) = tensorcheck.explain(crash_of(DataLoader(Padded(), batch_size=4, num_workers=workers))).findings
+
+    assert [related.site.code for related in finding.related if "returned" in related.note] == [
+        "torch.cat([row, torch.zeros(2)])"
+    ]
+
+
+def test_a_sample_that_raises_has_no_value() -> None:
     class Ratios(Dataset[float]):
         def __getitem__(self, index: int) -> float:
             return 1 / index
 
-    replay = executed_lines(Ratios(), 0)
-
-    assert replay.failure is not None
-    assert (replay.failure.error, replay.failure.function) == ("ZeroDivisionError", "__getitem__")
+    assert executed_lines(Ratios(), 0).value is None
 
 
 def test_executed_lines_leave_random_numbers_alone() -> None:

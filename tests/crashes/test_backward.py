@@ -1,5 +1,7 @@
 """A backward pass that raises: what the graph, the trace and the running code tell of it."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -174,3 +176,51 @@ def test_gradients_that_were_left_off_are_traced_to_the_line_that_left_them() ->
     (finding,) = watch.findings
     assert finding.rule == "TCK405"
     assert lines(finding)[0].startswith("torch.set_grad_enabled(False)")
+
+
+def explained(crash: Callable[[], object]) -> Finding:
+    with pytest.raises(Exception) as error:  # noqa: PT011 - PyTorch raises what it likes
+        crash()
+    return tensorcheck.explain(error.value).findings[0]
+
+
+def as_array() -> object:
+    scores = torch.ones(3, requires_grad=True) * 2
+    return scores.numpy()
+
+
+def as_array_of_a_result() -> object:
+    scores = torch.ones(3, requires_grad=True) * 2
+    return scores.cpu().numpy()
+
+
+def backward_twice() -> None:
+    loss = torch.ones(3, requires_grad=True).exp().sum()
+    loss.backward()
+    loss.backward()
+
+
+def backward_in_a_loop() -> None:
+    loss = torch.ones(3, requires_grad=True).exp().sum()
+    for _ in range(2):
+        loss.backward()
+
+
+def test_an_array_of_a_tensor_with_a_gradient_is_tried_without_it() -> None:
+    finding = explained(as_array)
+    assert (finding.help, finding.tried) == ("scores.detach().numpy()", "the call passes")
+
+
+def test_a_tensor_that_is_gone_is_named_by_what_computed_it() -> None:
+    finding = explained(as_array_of_a_result)
+    assert finding.headline.startswith("`scores.cpu()` requires a gradient")
+    assert finding.help == "scores.cpu().detach().numpy()"
+
+
+def test_a_loss_that_goes_through_backward_twice_names_the_first_call() -> None:
+    assert explained(backward_twice).help.startswith("loss.backward(retain_graph=True)    at ")
+
+
+def test_a_loss_that_a_loop_sends_back_again_is_to_be_computed_again() -> None:
+    made = "torch.ones(3, requires_grad=True).exp().sum()"
+    assert explained(backward_in_a_loop).help == f"loss = {made}    before each backward"

@@ -8,8 +8,9 @@ from tensorcheck.calls import FailedCall, Setting
 from tensorcheck.events import Crashed
 from tensorcheck.findings import Finding, Related, Severity
 from tensorcheck.fixes import ChangeSetting, Fix
+from tensorcheck.lineage_wording import made, written
 from tensorcheck.rule import Rule
-from tensorcheck.wording import label_for, made, written
+from tensorcheck.wording import label_for
 
 _UNKNOWN = re.compile(r"device type at start of device string: (\S+)|Invalid device string: '([^']*)'")
 _ABSENT = re.compile(

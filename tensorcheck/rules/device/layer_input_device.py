@@ -2,22 +2,22 @@
 
 from collections.abc import Iterator
 
-from tensorcheck.calls import Operand
+from tensorcheck.calls import Cause, FailedCall, Operand
 from tensorcheck.contracts import contract_of
 from tensorcheck.events import Crashed, ModuleCalled
-from tensorcheck.findings import Finding, Severity
-from tensorcheck.knowledge.placement import IS_ABOUT_DEVICES, are_apart, movings
+from tensorcheck.findings import Finding, Related, Severity
+from tensorcheck.knowledge.placement import IS_ABOUT_DEVICES, are_apart, device_places, movings
+from tensorcheck.knowledge.weight_causes import cure, device_cause, notes_on, told
 from tensorcheck.modules import ModuleMeta
 from tensorcheck.rule import Rule
 from tensorcheck.tensors import TensorMeta
 from tensorcheck.wording import (
-    device_was_set,
+    each_line_once,
     expectation,
     first_input,
     first_that_fits,
     how_it_got_here,
     label_for,
-    made,
     short,
     title,
     titled,
@@ -68,44 +68,44 @@ class LayerInputDevice(Rule[Crashed | ModuleCalled]):
             module = event.call.module
             weight = weight_of(module) if module is not None else None
             if module is not None and weight is not None and weight.device != "meta":
-                yield from self._crashed(event, module, weight, event.call.operands)
+                yield from self._crashed(event, event.call, module, weight)
 
     def _called(self, event: ModuleCalled) -> Iterator[Finding]:
         given, weight = first_input(event.inputs), weight_of(event.module)
         if given is None or weight is None or given.meta.device != "meta" or weight.device == "meta":
             return
         if contract_of(event.module) is not None:
-            names = (titled(event.module), title(event.module))
-            headlines = (f"{name} is on {weight.device} but got a tensor on meta" for name in names)
-            yield self._found(first_that_fits(*headlines), event.module, weight, given.meta, site=event.site)
+            spelled = event.lineage.ancestors[0].site if event.lineage.ancestors else None
+            operand = Operand(given.name, given.meta, spelled, event.lineage)
+            headline = _headline(event.module, weight, operand)
+            yield self._found(
+                headline, event.module, weight, given.meta, site=event.site, related=device_places(operand)
+            )
 
-    def _crashed(
-        self, event: Crashed, module: ModuleMeta, weight: TensorMeta, operands: tuple[Operand, ...]
-    ) -> Iterator[Finding]:
-        given = next((each for each in operands if are_apart(each.meta.device, weight.device)), None)
+    def _crashed(self, event: Crashed, call: FailedCall, module: ModuleMeta, weight: TensorMeta) -> Iterator[Finding]:
+        given = next((each for each in call.operands if are_apart(each.meta.device, weight.device)), None)
         if given is None:
             return
         device = given.meta.device
-
-        def is_guilty(meta: TensorMeta) -> bool:
-            return meta.device == device
-
-        what = [f"`{short(given.spelled)}`"] if given.site is not None else []
-        names = (titled(module), title(module))
-        headlines = (
-            f"{name} is on {weight.device} but got {each} on {device}" for name in names for each in (*what, "a tensor")
-        )
+        cause = device_cause(call, weight.device, device)
+        cured = cure(cause)
+        is_left = weight.device == "cpu" and device != "meta" and cause is None
         yield self._found(
-            first_that_fits(*headlines),
+            _headline(module, weight, given),
             module,
             weight,
             given.meta,
             site=given.site or event.site,
-            related=made(given, is_guilty, f"on {device}", ends=device_was_set),
+            related=_places(call, weight, given, cause),
             path=how_it_got_here(event.calls),
-            notes=("likely: the model was not moved",) if weight.device == "cpu" and device != "meta" else (),
-            fixes=tuple(movings(given, weight.device)),
-            is_first=given is operands[0],
+            notes=("likely: the model was not moved",)
+            if is_left
+            else notes_on(cause)
+            if _is_root(cause, weight)
+            else (),
+            help=cured,
+            fixes=() if cured else tuple(movings(given, weight.device)),
+            is_first=given is call.first,
         )
 
     def _found(
@@ -129,3 +129,29 @@ class LayerInputDevice(Rule[Crashed | ModuleCalled]):
             module=module.path,
             **parts,
         )
+
+
+def _headline(module: ModuleMeta, weight: TensorMeta, given: Operand) -> str:
+    what = [f"`{short(given.spelled)}`"] if given.site is not None else []
+    names = (titled(module), title(module))
+    return first_that_fits(
+        *(
+            f"{name} is on {weight.device} but got {each} on {given.meta.device}"
+            for name in names
+            for each in (*what, "a tensor")
+        )
+    )
+
+
+def _places(call: FailedCall, weight: TensorMeta, given: Operand, cause: Cause | None) -> tuple[Related, ...]:
+    """Where the input came to its device and the weights to theirs, what is at fault last."""
+    if cause is None:
+        return device_places(given, call)
+    if _is_root(cause, weight):
+        return (told(cause),)
+    return each_line_once([told(cause), *device_places(given, call)], given.site)
+
+
+def _is_root(cause: Cause | None, weight: TensorMeta) -> bool:
+    """Whether the weights are at fault: not moved with the model, or moved back to where models are built."""
+    return cause is not None and (cause.kind == "unregistered" or weight.device == "cpu")

@@ -5,10 +5,9 @@ from collections.abc import Iterator
 from tensorcheck.calls import FailedCall, Operand
 from tensorcheck.events import Crashed
 from tensorcheck.findings import Finding, Severity
-from tensorcheck.knowledge.placement import IS_ABOUT_DEVICES, are_apart, movings
+from tensorcheck.knowledge.placement import IS_ABOUT_DEVICES, are_apart, device_places, movings
 from tensorcheck.rule import Rule
-from tensorcheck.tensors import TensorMeta
-from tensorcheck.wording import device_was_set, first_that_fits, how_it_got_here, label_for, made
+from tensorcheck.wording import first_that_fits, how_it_got_here, label_for
 
 _WORDS = {"target": "targets", "weight": "class weights"}
 
@@ -61,9 +60,6 @@ class LossTargetDevice(Rule[Crashed]):
         device = given.meta.device
         guilty = given if device == "meta" else other
 
-        def is_guilty(meta: TensorMeta) -> bool:
-            return meta.device == guilty.meta.device
-
         noun = _WORDS.get(other.name, f"`{other.name}`")
         headline = first_that_fits(
             f"`{call.function}` got predictions on {device} but {noun} on {other.meta.device}",
@@ -75,7 +71,7 @@ class LossTargetDevice(Rule[Crashed]):
             expected=f"{other.meta.notation} {device}",
             got=f"{other.meta.notation} {other.meta.device}",
             site=guilty.site or event.site,
-            related=made(guilty, is_guilty, f"on {guilty.meta.device}", ends=device_was_set),
+            related=device_places(guilty, event.call),
             path=how_it_got_here(event.calls) if guilty is given else (),
             notes=_notes(other),
             fixes=(*movings(other, device, given), *movings(given, other.meta.device, other)),

@@ -6,17 +6,14 @@ from collections.abc import Iterator, Sequence
 from tensorcheck.calls import FailedCall, Operand
 from tensorcheck.events import Crashed
 from tensorcheck.findings import Finding, Severity
-from tensorcheck.knowledge.placement import IS_ABOUT_DEVICES, are_apart, guilty_pair, movings
+from tensorcheck.knowledge.placement import IS_ABOUT_DEVICES, are_apart, device_places, guilty_pair, movings
 from tensorcheck.modules import ModuleMeta
 from tensorcheck.rule import Rule
 from tensorcheck.sites import Site
-from tensorcheck.tensors import TensorMeta
 from tensorcheck.wording import (
-    device_was_set,
     first_that_fits,
     how_it_got_here,
     label_for,
-    made,
     short,
     weight_of,
     within,
@@ -142,9 +139,6 @@ class OperandDevices(Rule[Crashed]):
             return self.finding(headline, site=event.site)
         meta = guilty.meta
 
-        def is_guilty(other: TensorMeta) -> bool:
-            return other.device == meta.device
-
         return self.finding(
             headline,
             label=label_for(headline, str(meta), f"{meta.notation} {meta.device}"),
@@ -152,7 +146,7 @@ class OperandDevices(Rule[Crashed]):
             got=f"{meta.notation} {meta.device}{within(event.modules)}",
             module=event.modules[-1].path if event.modules else None,
             site=guilty.site or event.site,
-            related=made(guilty, is_guilty, f"on {meta.device}", ends=device_was_set),
+            related=device_places(guilty, event.call),
             path=how_it_got_here(event.calls),
             **parts,
         )

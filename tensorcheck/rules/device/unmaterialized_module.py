@@ -3,22 +3,21 @@
 import re
 from collections.abc import Iterator
 
-from tensorcheck.calls import FailedCall, Operand
+from tensorcheck.calls import Cause, FailedCall, Operand
 from tensorcheck.events import Crashed
-from tensorcheck.findings import Finding, Severity
-from tensorcheck.knowledge.placement import IS_ABOUT_DEVICES, guilty_pair
+from tensorcheck.findings import Finding, Related, Severity
+from tensorcheck.knowledge.placement import IS_ABOUT_DEVICES, device_places, guilty_pair
+from tensorcheck.knowledge.weight_causes import cure, device_cause, told
+from tensorcheck.lineage import Step
 from tensorcheck.modules import ModuleMeta
 from tensorcheck.rule import Rule
 from tensorcheck.sites import Site
-from tensorcheck.tensors import TensorMeta
 from tensorcheck.wording import (
-    device_was_set,
+    each_line_once,
     expectation,
     first_that_fits,
     how_it_got_here,
     label_for,
-    made,
-    settled,
     short,
     title,
     titled,
@@ -79,7 +78,7 @@ class UnmaterializedModule(Rule[Crashed]):
         if _LAZY.search(event.message):
             yield self._lazy(event, call)
         elif copied is not None and "meta tensor" in event.message:
-            yield self._copied(event, *copied.groups())
+            yield self._copied(event, call, *copied.groups())
         elif call.kind == "layer" and call.module is not None and IS_ABOUT_DEVICES.search(event.message):
             yield from self._layer(event, call, call.module)
         elif call.kind == "operation" and _WITHOUT_VALUES.search(event.message) and guilty_pair(call.operands) is None:
@@ -93,6 +92,8 @@ class UnmaterializedModule(Rule[Crashed]):
         headlines = (f"{name} has its weights on meta" for name in (titled(layer), title(layer)))
         full = f"{titled(layer)} has its weights on meta but got a tensor on {given.meta.device}"
         headline = first_that_fits(full, *headlines)
+        cause = device_cause(call, weight.device, given.meta.device)
+        is_kept = cause is not None and cause.kind == "unregistered"
         yield self.finding(
             headline,
             label=label_for(headline, str(given.meta), given.meta.notation),
@@ -100,9 +101,10 @@ class UnmaterializedModule(Rule[Crashed]):
             got=f"weights on {weight.device}",
             site=given.site or event.site,
             module=layer.path,
-            related=settled(call, layer, "device"),
+            related=(told(cause),) if cause is not None and is_kept else _places(call, layer, cause, given),
             path=how_it_got_here(event.calls),
-            notes=(_EMPTY,),
+            notes=() if is_kept else (_EMPTY,),
+            help=cure(cause),
         )
 
     def _moved(self, event: Crashed, call: FailedCall) -> Finding:
@@ -131,13 +133,20 @@ class UnmaterializedModule(Rule[Crashed]):
             label=label_for(headline, str(given.meta), given.meta.notation),
             got=f"{given.meta.notation} meta",
             site=given.site or event.site,
-            related=made(given, _is_on_meta, "on meta", ends=device_was_set),
+            related=device_places(given, call),
             notes=(_EMPTY,),
         )
 
-    def _copied(self, event: Crashed, name: str, sizes: str) -> Finding:
+    def _copied(self, event: Crashed, call: FailedCall, name: str, sizes: str) -> Finding:
         headline = f"`{short(name)}` of the state that is loaded is on meta and has no values"
-        return self.finding(headline, got=f"{name}: {sizes} meta", site=event.site, notes=(_EMPTY,))
+        state = next((operand for operand in call.operands if operand.name.endswith(f"[{name!r}]")), None)
+        return self.finding(
+            headline,
+            got=f"{name}: {sizes} meta",
+            site=event.site,
+            related=device_places(state, call) if state is not None else (),
+            notes=(_EMPTY,),
+        )
 
     def _lazy(self, event: Crashed, call: FailedCall) -> Finding:
         owner, given = call.owner, call.first
@@ -152,8 +161,19 @@ class UnmaterializedModule(Rule[Crashed]):
         )
 
 
-def _is_on_meta(meta: TensorMeta) -> bool:
-    return meta.device == "meta"
+def _places(call: FailedCall, layer: ModuleMeta, cause: Cause | None, given: Operand) -> tuple[Related, ...]:
+    """Where the layer was built, and what said that it is built on meta."""
+    built = [Related(layer.definition, f"{title(layer)} is built here")] if layer.definition is not None else []
+    causes = [told(cause)] if cause is not None else []
+    return each_line_once([*(list(_named(call)) or built), *causes], given.site)
+
+
+def _named(call: FailedCall) -> Iterator[Related]:
+    """Where the device was written that the layer was built with, if its construction names one."""
+    lineage = call.made.get("device")
+    named = [each for each in lineage.ancestors if each.value == "meta"] if lineage is not None else []
+    places = [each for each in named if each.step is not Step.SPELLED and each.site is not None]
+    yield from (Related(each.site, f"`{short(each.name)}` is meta from here on") for each in places[-1:] if each.site)
 
 
 def _site(event: Crashed, given: Operand | None) -> Site | None:

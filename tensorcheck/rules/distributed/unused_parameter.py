@@ -94,7 +94,6 @@ class UnusedParameter(Rule[Crashed]):
             f"{counted(count, 'parameter')} of {layers} got no gradient, which DDP waits for" if names else "",
             f"{counted(count, 'parameter')} got no gradient, which DDP waits for",
         )
-        call = event.call.function if event.call is not None else "DistributedDataParallel"
         got = (
             listed(names, most=6) if names else f"none for numbers {indices['indices'].strip()}" if indices else "none"
         )
@@ -105,8 +104,15 @@ class UnusedParameter(Rule[Crashed]):
             got=f"no gradient for {got}" if names else got,
             site=event.site,
             module=next(iter(paths), None),
-            help=f"{call}(…, find_unused_parameters=True)    if they are left out on purpose",
+            help=f"{_with_flag(event)}    if they are left out on purpose",
         )
+
+
+def _with_flag(event: Crashed) -> str:
+    """The call that wraps the model, with the flag in it; the flag alone where that call is not known."""
+    made = next((each.definition for each in event.modules if each.kind == "DistributedDataParallel"), None)
+    is_plain = made is not None and made.code.endswith(")") and "find_unused_parameters" not in made.code
+    return f"{made.code[:-1]}, find_unused_parameters=True)" if made and is_plain else "find_unused_parameters=True"
 
 
 def _names(event: Crashed) -> list[str]:

@@ -10,6 +10,7 @@ from tensorcheck.findings import Finding, Severity
 from tensorcheck.fixes import ChangeSetting, Fix
 from tensorcheck.knowledge.dtypes import castings, dtype_places, named_in
 from tensorcheck.knowledge.index_operands import Role, has_byte_indices, index_operands
+from tensorcheck.lineage_wording import written
 from tensorcheck.rule import Rule
 from tensorcheck.wording import (
     expectation,
@@ -20,7 +21,6 @@ from tensorcheck.wording import (
     short,
     subject,
     titled,
-    written,
 )
 
 _IS_ABOUT_INDICES = re.compile(

@@ -3,12 +3,13 @@
 import re
 from collections.abc import Iterator, Sequence
 
-from tensorcheck.calls import FailedCall, Operand
+from tensorcheck.calls import Cause, FailedCall, Operand
 from tensorcheck.contracts import contract_of
 from tensorcheck.events import BatchLoaded, Crashed
 from tensorcheck.findings import Finding, Related, Severity
 from tensorcheck.knowledge.dtypes import castings, dtype_places
 from tensorcheck.knowledge.index_operands import value_operands
+from tensorcheck.knowledge.weight_causes import cure, dtype_cause, notes_on, told
 from tensorcheck.lineage import Step
 from tensorcheck.modules import ModuleMeta
 from tensorcheck.rule import Rule
@@ -18,6 +19,7 @@ from tensorcheck.wording import (
     first_that_fits,
     how_it_got_here,
     label_for,
+    labels_of,
     short,
     titled,
     weight_of,
@@ -80,31 +82,35 @@ class LayerInputDtype(Rule[BatchLoaded | Crashed]):
 
     def _crashed(self, event: Crashed, call: FailedCall, layer: ModuleMeta) -> Iterator[Finding]:
         weight = weight_of(layer)
-        if weight is None or not layer.is_builtin:
+        if weight is None or not layer.layer:
             return
         given = next((each for each in value_operands(call) if each.meta.dtype != weight.dtype), None)
         if given is not None:
-            yield self._found(event, layer, weight, given, is_first=given is call.first)
+            yield self._found(event, call, layer, weight, given)
 
     def _found(
-        self, event: Crashed, layer: ModuleMeta, weight: TensorMeta, given: Operand, *, is_first: bool
+        self, event: Crashed, call: FailedCall, layer: ModuleMeta, weight: TensorMeta, given: Operand
     ) -> Finding:
+        is_first = given is call.first
         contract = contract_of(layer) if is_first else None
         wanted = TensorMeta(given.meta.shape, weight.dtype, "").notation
-        fixes = tuple(castings(given, weight.dtype))
+        cause = _cause(call, weight, given)
+        cured = cure(cause)
+        fixes = () if cured else tuple(castings(given, weight.dtype))
         headline = _headline(layer, weight, given, is_first=is_first)
+        places = (told(cause),) if cause is not None else (*dtype_places(given), *self._loaded(given))
 
         return self.finding(
             headline,
-            label=label_for(headline, str(given.meta), given.meta.notation),
+            label=label_for(headline, *labels_of(given)),
             expected=expectation(contract.expectation(layer, weight.dtype) if contract else wanted, layer),
             got=given.meta.notation,
             site=given.site or event.site,
             module=layer.path,
-            related=(*dtype_places(given), *self._loaded(given)),
-            notes=(*_holders(event.modules), *_notes(layer, given)),
+            related=places,
+            notes=(*_holders(event.modules), *_notes(layer, given), *notes_on(cause)),
             path=how_it_got_here(event.calls),
-            help=next((fix.help for fix in fixes), ""),
+            help=cured or next((fix.help for fix in fixes), ""),
             fixes=fixes,
         )
 
@@ -124,6 +130,17 @@ class LayerInputDtype(Rule[BatchLoaded | Crashed]):
         return () if self._batch.site is None else (Related(self._batch.site, note),)
 
 
+def _cause(call: FailedCall, weight: TensorMeta, given: Operand) -> Cause | None:
+    """What made the weights differ from an input that is as PyTorch makes tensors; an input that is not is at fault.
+
+    Where another input has the dtype of the weights, that dtype is meant.
+    """
+    cause = dtype_cause(call, weight.dtype, given.meta.dtype)
+    is_meant = any(each.meta.dtype == weight.dtype for each in call.operands)
+    is_as_built = given.meta.dtype == "float32" and not is_meant
+    return cause if cause is not None and (is_as_built or cause.kind == "unregistered") else None
+
+
 def _headline(layer: ModuleMeta, weight: TensorMeta, given: Operand, *, is_first: bool) -> str:
     start, rest = f"{titled(layer)} got {given.meta.dtype}", f"but its weights are {weight.dtype}"
     if is_first:
@@ -135,14 +152,14 @@ def _headline(layer: ModuleMeta, weight: TensorMeta, given: Operand, *, is_first
 
 def _holders(modules: Sequence[ModuleMeta]) -> Iterator[str]:
     """The module of PyTorch's own that a layer is part of, for its users write only that."""
-    layers = [module for module in modules if module.is_builtin and module.kind not in ("Sequential", "ModuleList")]
+    layers = [module for module in modules if module.layer and module.kind not in ("Sequential", "ModuleList")]
     if len(layers) > 1:
         yield f"{titled(layers[-1])} is part of {layers[0]}"
 
 
 def _notes(layer: ModuleMeta, given: Operand) -> Iterator[str]:
     """What a cast alone would leave wrong."""
-    if given.meta.dtype == "uint8" and layer.kind.startswith("Conv") and given.high is not None and given.high > 1:
+    if given.meta.dtype == "uint8" and layer.layer.startswith("Conv") and given.high is not None and given.high > 1:
         yield f"likely: bytes of 0 to {_BYTE} are to be divided by {_BYTE} as well"
-    elif given.meta.dtype == "int64" and layer.kind == "Linear" and given.low is not None and given.low >= 0:
+    elif given.meta.dtype == "int64" and layer.layer == "Linear" and given.low is not None and given.low >= 0:
         yield "if these are classes or tokens and no quantities, an `nn.Embedding` is missing before it"

@@ -9,7 +9,7 @@ from tensorcheck.findings import Finding, Related, Severity
 from tensorcheck.knowledge.non_tensors import NonTensor, non_tensor_of
 from tensorcheck.lineage import Ancestor, Lineage, Step
 from tensorcheck.rule import Rule
-from tensorcheck.wording import expectation, how_it_got_here, label_for, short, subject, weight_of
+from tensorcheck.wording import expectation, how_it_got_here, label_for, short, subject, title, titled, weight_of
 
 _RECURRENT = ("LSTM", "GRU", "RNN")
 _MOST = 4
@@ -76,7 +76,7 @@ class NotATensor(Rule[Crashed]):
             got=_got(value),
             site=value.site or event.site,
             module=event.modules[-1].path if event.modules else None,
-            related=tuple(_made(event, value)),
+            related=tuple(_made(event, value)) or tuple(_given_by(event, call)),
             notes=tuple(_notes(value)),
             path=how_it_got_here(event.calls),
             help=_help(call, value),
@@ -117,6 +117,15 @@ def _made(event: Crashed, value: NonTensor) -> Iterator[Related]:
     is_elsewhere = place is not None and (event.site is None or place.line != (event.site.file, event.site.line))
     if place is not None and place.site is not None and is_elsewhere:
         yield Related(place.site, f"`{short(place.name)}` is {value.phrase} from here on")
+
+
+def _given_by(event: Crashed, call: FailedCall) -> Iterator[Related]:
+    """Where the layer was built whose output came, and the model that both are parts of."""
+    model = event.modules[0] if event.modules else None
+    if call.before is not None and call.before.definition is not None:
+        yield Related(call.before.definition, f"{titled(call.before)} is built here and gives what came")
+        if model is not None and model.definition is not None and model.definition != call.before.definition:
+            yield Related(model.definition, f"{title(model)} is built here")
 
 
 def _chain(lineage: Lineage) -> Iterator[Ancestor]:

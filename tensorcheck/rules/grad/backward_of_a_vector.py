@@ -73,8 +73,8 @@ class BackwardOfAVector(Rule[Crashed]):
         if loss is not None:
             count = _values(loss.meta)
             headline = first_that_fits(
-                f"`{name}` has {count} values, {_sizes(loss.meta)}, where backward needs 1",
-                f"`{name}` is {_sizes(loss.meta)} where backward needs 1 value",
+                f"`{name}` is {_sizes(loss.meta)}, {count} values, but backward needs a single one",
+                f"`{name}` is {_sizes(loss.meta)}, but backward needs a single value",
             )
         spelled = loss.spelled if loss is not None else "loss"
         return self.finding(

@@ -3,9 +3,11 @@
 import re
 from collections.abc import Iterator
 
+from tensorcheck.calls import Operand
 from tensorcheck.differentiation import Held, Used
 from tensorcheck.events import Crashed
 from tensorcheck.findings import Finding, Related, Severity
+from tensorcheck.lineage import Step
 from tensorcheck.rule import Rule
 from tensorcheck.wording import first_that_fits, short
 
@@ -82,12 +84,13 @@ class BackwardTwice(Rule[Crashed]):
             site=event.site,
             related=(*_earlier(used), *_made(shared[:1])),
             notes=_nodes(used),
+            help=_kept(used, event.loss, is_same=is_same) if used is not None and event.loss is not None else "",
         )
 
     def _shared(self, event: Crashed, used: Used, held: Held, loss: str) -> Finding:
         name, earlier = short(held.name), used.earlier[-1:]
         first = f"{earlier[0].code[:-1]}retain_graph=True)" if earlier and earlier[0].code.endswith("()") else ""
-        keep = f"{first}    or `{name}.detach()` in one of the two" if first else _anew(held)
+        keep = f"{first}    or `{name}.detach()` in one of the two" if first else _apart(used) or _anew(held)
         return self.finding(
             first_that_fits(
                 f"`{loss}` needs the graph of `{name}`, which an earlier backward has freed",
@@ -95,9 +98,9 @@ class BackwardTwice(Rule[Crashed]):
             ),
             label=f"goes through `{name}` once more",
             expected=f"`{name}` goes through backward once",
-            got=f"{'two losses lead' if earlier else 'each loss leads'} to `{name}`",
+            got=f"{'two losses lead' if earlier or used.elsewhere else 'each loss leads'} to `{name}`",
             site=event.site,
-            related=(*_made([held]), *_earlier(used)),
+            related=(*_elsewhere(used), *_made([held]), *_earlier(used)),
             notes=_nodes(used),
             help=keep,
         )
@@ -117,6 +120,38 @@ class BackwardTwice(Rule[Crashed]):
             related=_made([carried], "is handed on to the next step here, with its graph"),
             help="" if is_sum else _detached(carried),
         )
+
+
+def _kept(used: Used, loss: Operand, *, is_same: bool) -> str:
+    """Of one loss that goes through backward twice, the first call; in a loop, the statement that is to be repeated."""
+    first, made = used.earlier[-1:], loss.lineage.ancestors[1:2]
+    if is_same and first and first[0].code == f"{loss.spelled}.backward()":
+        return f"{first[0].code[:-1]}retain_graph=True)    at {first[0].file}:{first[0].line}, if both are meant"
+    is_alone = not first and all(held.name == loss.spelled for held in used.held)
+    for each in made if is_alone else ():
+        if each.step is Step.ASSIGNED and each.name == loss.spelled and each.site is not None:
+            return f"{each.name} = {each.site.code}    before each backward"
+    return ""
+
+
+def _apart(used: Used) -> str:
+    """The call before the earlier backward, with its part of the graph left out."""
+    for each in used.elsewhere[:1]:
+        where = f"in {each.use.function}" if each.use.function else "there"
+        return f"{each.detached}    {where}, if that backward is not to reach what made `{each.name}`"
+    return ""
+
+
+def _elsewhere(used: Used) -> tuple[Related, ...]:
+    """Where another function leads its own backward through the same tensor."""
+    return tuple(
+        place
+        for each in used.elsewhere[:1]
+        for place in (
+            Related(each.backward, f"the earlier backward, through `{each.name}`"),
+            Related(each.use, "which is used here with its graph"),
+        )
+    )
 
 
 def _anew(held: Held) -> str:

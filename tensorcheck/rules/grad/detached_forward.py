@@ -1,13 +1,14 @@
 """TCK401."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from tensorcheck.events import GradientsArrived, ModuleCalled, returned_with_gradient
 from tensorcheck.findings import Finding, Related, Severity
 from tensorcheck.knowledge.graph_cuts import Cut, cuts_of
+from tensorcheck.knowledge.parameter_names import listed_parameters
 from tensorcheck.rule import Rule
 from tensorcheck.sites import Site
-from tensorcheck.wording import counted, listed, title
+from tensorcheck.wording import counted, title
 
 _STEPS_TO_BE_SURE = 2
 
@@ -100,21 +101,24 @@ class DetachedForward(Rule[ModuleCalled | GradientsArrived]):
             before = {before.module.path for before in calls[:index] if before.is_grad_enabled}
             lost = [name for name in sorted(missed) if name.rpartition(".")[0] in before]
             if any(name.startswith(f"{source.module.path}.") for name in lost):
-                yield self._finding(call, source, lost)
+                kinds = {each.module.path: each.module.kind for each in calls}
+                yield self._finding(call, source, lost, kinds)
                 return
 
-    def _finding(self, call: ModuleCalled, source: ModuleCalled, lost: Sequence[str]) -> Finding:
+    def _finding(
+        self, call: ModuleCalled, source: ModuleCalled, lost: Sequence[str], kinds: Mapping[str, str]
+    ) -> Finding:
         given = call.ungraded.meta if call.ungraded is not None else call.inputs[0].meta
         cut = _place_of(call)
         return self.finding(
-            f"{counted(len(lost), 'parameter')} before {title(call.module)} got no gradient: the graph is cut",
+            f"{counted(len(lost), 'parameter')} got no gradient: the graph is cut before {title(call.module)}",
             label=f"`{cut.function}` cuts it here" if cut and cut.function else f"{given.notation}, no grad",
             expected=f"{given.notation} with grad    as `{source.module.path}` returned it",
             got=f"{given.notation} without grad    as `{call.module.path}` got it",
             site=cut.site if cut is not None else call.site,
             module=call.module.path,
             related=_used(call, cut.site if cut is not None else None),
-            notes=(f"never learns: {listed(lost)}",),
+            notes=(f"never learns: {listed_parameters(lost, kinds)}",),
         )
 
 

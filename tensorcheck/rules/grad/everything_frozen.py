@@ -1,13 +1,15 @@
 """TCK403."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
+from tensorcheck.differentiation import Trainable
 from tensorcheck.events import Crashed, OptimizerSeen, ParametersFrozen
 from tensorcheck.findings import Finding, Related, Severity
 from tensorcheck.knowledge.missing_gradients import all_frozen, is_without_parameters
+from tensorcheck.knowledge.parameter_names import listed_parameters
 from tensorcheck.rule import Rule
 from tensorcheck.sites import Site
-from tensorcheck.wording import counted, listed
+from tensorcheck.wording import counted
 
 _PLACES = 3
 _NAMES = 6
@@ -56,7 +58,7 @@ class EverythingFrozen(Rule[ParametersFrozen | OptimizerSeen | Crashed]):
             case ParametersFrozen():
                 self._frozen = event
             case OptimizerSeen() if event.held and len(event.held_frozen) == len(event.held):
-                yield self._finding(event.site, event.held, "the optimizer")
+                yield self._finding(event.site, Trainable(frozen=event.held, kinds=event.kinds), "the optimizer")
             case Crashed() if all_frozen(event):
                 yield self._crashed(event)
             case _:
@@ -66,9 +68,10 @@ class EverythingFrozen(Rule[ParametersFrozen | OptimizerSeen | Crashed]):
         models = event.trainable_models
         assert models is not None  # noqa: S101 - the caller has looked
         by = event.call.function if is_without_parameters(event) and event.call is not None else "backward"
-        return self._finding(event.site, models.frozen, by, models.freezing)
+        return self._finding(event.site, models, by)
 
-    def _finding(self, used: Site | None, frozen: Sequence[str], by: str, freezing: Sequence[Site] = ()) -> Finding:
+    def _finding(self, used: Site | None, models: Trainable, by: str) -> Finding:
+        frozen, freezing = models.frozen, models.freezing
         seen = self._frozen.site if self._frozen is not None and self._frozen.frozen == self._frozen.total else None
         made = seen or (freezing[0] if len(freezing) == 1 else None)
         needs = f"`{by}`" if by != "the optimizer" else by
@@ -82,6 +85,6 @@ class EverythingFrozen(Rule[ParametersFrozen | OptimizerSeen | Crashed]):
             got=f"{count} with requires_grad=False",
             site=made or used,
             module="",
-            notes=(f"frozen: {listed(frozen[::-1], most=_NAMES)}",) if frozen else (),
+            notes=(f"frozen: {listed_parameters(frozen[::-1], models.kinds, most=_NAMES)}",) if frozen else (),
             related=(*related, *places),
         )

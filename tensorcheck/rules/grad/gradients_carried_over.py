@@ -6,6 +6,7 @@ from tensorcheck.events import StepTaken, ZeroedElsewhere
 from tensorcheck.findings import Finding, Related, Severity
 from tensorcheck.rule import Rule
 from tensorcheck.sites import Site
+from tensorcheck.wording import not_called
 
 _STEPS_TO_BE_SURE = 2
 
@@ -60,13 +61,25 @@ class GradientsCarriedOver(Rule[StepTaken | ZeroedElsewhere]):
         if isinstance(event, ZeroedElsewhere):
             self._elsewhere = event.site
         elif event.gradients_carried >= _STEPS_TO_BE_SURE:
-            elsewhere = self._elsewhere
             yield self.finding(
-                "gradients of earlier steps are still there at each step",
+                "the gradients of each step are added to those of the steps before",
                 label="steps along a sum of gradients",
                 expected="gradients of this step alone",
                 got="gradients of this step added to those of the steps before",
                 site=event.site,
-                related=(Related(elsewhere, "this zeroes the gradients of another model"),) if elsewhere else (),
-                help="optimizer.zero_grad()    before each backward, or after each step",
+                related=tuple(self._related(event)),
+                help=_help(event),
             )
+
+    def _related(self, event: StepTaken) -> Iterator[Related]:
+        yield from not_called(event.uncalled)
+        if event.zeroed is not None:
+            yield Related(event.zeroed, "the gradients are zeroed here, but not in each step")
+        elif self._elsewhere is not None:
+            yield Related(self._elsewhere, "this zeroes the gradients of another model")
+
+
+def _help(event: StepTaken) -> str:
+    if event.uncalled is not None:
+        return f"{event.uncalled.code}()"
+    return f"{event.optimizer or 'optimizer'}.zero_grad()    before each backward, or after each step"

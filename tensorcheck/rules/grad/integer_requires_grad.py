@@ -7,9 +7,10 @@ from tensorcheck.calls import FailedCall, Operand
 from tensorcheck.events import Crashed
 from tensorcheck.findings import Finding, Severity
 from tensorcheck.fixes import ChangeOperand, Fix
+from tensorcheck.lineage_wording import made
 from tensorcheck.rule import Rule
 from tensorcheck.tensors import TensorMeta
-from tensorcheck.wording import first_that_fits, label_for, made, short
+from tensorcheck.wording import first_that_fits, label_for, short
 
 _TENSOR = re.compile(r"only tensors of floating point (and complex )?dtype can require gradients", re.IGNORECASE)
 _MODULE = re.compile(

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from tensorcheck.calls import Operand
 from tensorcheck.events import Crashed
 from tensorcheck.findings import Finding, Severity
+from tensorcheck.lineage_wording import made
 from tensorcheck.rule import Rule
-from tensorcheck.wording import first_that_fits, label_for, made, short
+from tensorcheck.wording import first_that_fits, label_for, short
 
 _LEAF = re.compile(r"leaf Variable that requires grad is being used in an in-place operation|leaf variable .*in-place")
 _OUT = re.compile(

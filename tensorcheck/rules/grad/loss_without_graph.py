@@ -8,7 +8,8 @@ from tensorcheck.events import Crashed
 from tensorcheck.findings import Finding, Related, Severity
 from tensorcheck.knowledge.graph_cuts import Cut, cuts_of
 from tensorcheck.knowledge.missing_gradients import all_frozen, is_of_inference, is_without_graph
-from tensorcheck.lineage import Lineage
+from tensorcheck.knowledge.reshaping import enclosed
+from tensorcheck.lineage import Ancestor, Lineage
 from tensorcheck.rule import Rule
 from tensorcheck.sites import Site
 from tensorcheck.wording import counted, first_that_fits, label_for, short
@@ -101,16 +102,37 @@ class LossWithoutGraph(Rule[Crashed]):
         )
 
     def _asked(self, event: Crashed, operand: Operand, headline: str, wish: str) -> Finding:
-        cuts = list(cuts_of(operand.lineage)) if not operand.meta.requires_grad else []
+        maker = operand.lineage.maker() if not operand.meta.requires_grad else None
+        cuts = [cut for cut in cuts_of(operand.lineage) if maker is not None and _is_in(cut, maker)]
         return self.finding(
             headline,
             label=label_for(headline, str(operand.meta), "no grad"),
             expected=f"`{short(operand.spelled)}` with requires_grad=True, on the way to what is differentiated",
             got=str(operand.meta),
             site=operand.site or event.site,
-            related=_places(cuts) or _assigned(operand.lineage, operand.site),
+            related=_places(cuts)
+            or (() if maker is None else _maker(maker))
+            or _assigned(operand.lineage, operand.site),
             help=wish,
         )
+
+
+def _is_in(cut: Cut, maker: Ancestor) -> bool:
+    return maker.line == (cut.site.file, cut.site.line)
+
+
+def _maker(maker: Ancestor) -> tuple[Related, ...]:
+    return (Related(maker.site, f"`{short(maker.name)}` is made here, without a gradient"),) if maker.site else ()
+
+
+def _recorded(plain: Operand, of: Operand) -> str:
+    """The statement that made a tensor, with a gradient asked for: what is computed before that has no graph to it."""
+    maker = plain.lineage.maker()
+    if plain is of or not plain.meta.is_floating_point:
+        return ""
+    if maker is None or maker.site is None or maker.site.source.strip() != f"{maker.name} = {maker.site.code}":
+        return f"{plain.spelled}.requires_grad_()    before the forward that leads to `{short(of.spelled)}`"
+    return f"{maker.name} = {enclosed(maker.site.code)}.requires_grad_()"
 
 
 def _cuts(event: Crashed) -> list[Cut]:
@@ -219,7 +241,7 @@ def _asked(event: Crashed) -> tuple[Operand, str, str] | None:
         return None
     name = short(plain.spelled)
     if "One of the differentiated Tensors does not require grad" in event.message:
-        return plain, f"`grad` is asked for `{name}`, which does not require one", f"{plain.spelled}.requires_grad_()"
+        return plain, f"`grad` is asked for `{name}`, which does not require one", _recorded(plain, operands[0])
     if call.function in ("retain_grad", "register_hook", "register_post_accumulate_grad_hook"):
         return plain, f"`{call.function}` of `{name}`, which does not require a gradient", ""
     return None

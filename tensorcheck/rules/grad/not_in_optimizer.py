@@ -2,25 +2,28 @@
 
 from collections.abc import Iterator
 
-from tensorcheck.events import OptimizerSeen
+from tensorcheck.events import CopyTrained, ParametersForgotten
 from tensorcheck.findings import Finding, Related, Severity
+from tensorcheck.knowledge.parameter_names import listed_parameters
 from tensorcheck.lineage import Ancestor, Step
 from tensorcheck.rule import Rule
 from tensorcheck.sites import Site
-from tensorcheck.wording import counted, listed
+from tensorcheck.wording import counted, first_that_fits
 
 
-class NotInOptimizer(Rule[OptimizerSeen]):
+class NotInOptimizer(Rule[ParametersForgotten | CopyTrained]):
     """Parameters receive gradients, but no optimizer holds them, so they never move.
 
     ## What it does
     When an optimizer steps for the first time, or with other parameters than before, looks for parameters of the model
     that have a gradient and that no optimizer of the process holds; at the first step of all, also for those in plain
-    lists and dictionaries of the model, and of a loss at hand that has parameters of its own.
+    lists and dictionaries of the model, and of a loss at hand that has parameters of its own. It speaks two steps
+    later, or at the end of a shorter run, of those that nothing has moved since. Also finds optimizers that step on
+    parameters without gradients while a copy of the module, or another of the same shapes, has them.
 
     ## Why it matters
     The gradients are computed and thrown away. The usual causes are an optimizer that was built from one part of the
-    model, and layers that were added or replaced after it was built.
+    model, layers that were added or replaced after it was built, and a model that was copied after it was built.
 
     ## Example
     ```python
@@ -43,7 +46,7 @@ class NotInOptimizer(Rule[OptimizerSeen]):
     To train one part alone, freeze the rest, which saves its gradients too: `model[0].requires_grad_(False)`.
 
     ## Limits
-    A loop that updates parameters by hand, without an optimizer, looks like this.
+    Parameters that a loop updates by hand, without an optimizer, are silent if it does so within two steps.
     """
 
     code = "TCK402"
@@ -51,29 +54,60 @@ class NotInOptimizer(Rule[OptimizerSeen]):
     severity = Severity.WARNING
     since = "0.1.0"
 
-    def check(self, event: OptimizerSeen) -> Iterator[Finding]:
+    def check(self, event: ParametersForgotten | CopyTrained) -> Iterator[Finding]:
         """Report the forgotten parameters, all in one finding."""
-        if not event.forgotten:
-            return
+        match event:
+            case ParametersForgotten():
+                yield self._forgotten(event)
+            case CopyTrained():
+                yield self._copied(event)
+
+    def _forgotten(self, event: ParametersForgotten) -> Finding:
         names = [parameter.name for parameter in event.forgotten]
-        held = f"{event.kind} holds {counted(len(event.held), 'parameter')} of the model"
-        yield self.finding(
-            f"{counted(len(names), 'parameter')} with gradients in no optimizer",
-            label=f"moves {len(event.held)} of {len(event.held) + len(names)} parameters",
+        held = f"{event.kind} holds {counted(event.held, 'parameter')} of the model"
+        return self.finding(
+            f"{_get(len(names))} gradients but {'is' if len(names) == 1 else 'are'} in no optimizer",
+            label=f"moves {event.held} of {event.held + len(names)} parameters",
             expected="every parameter that gets a gradient is in an optimizer, or frozen",
-            got=f"{held}, none holds {listed(names)}",
+            got=f"{held}, none holds {listed_parameters(names, event.kinds)}",
             site=event.built or event.site,
             related=tuple(_related(event)),
             notes=tuple(_unregistered(each) for each in event.containers),
             module=_common_path(names),
         )
 
+    def _copied(self, event: CopyTrained) -> Finding:
+        return self.finding(
+            first_that_fits(
+                f"`{event.trained}` gets gradients, but `{event.kind}` holds another module's parameters",
+                f"the gradients go to a module whose parameters `{event.kind}` does not hold",
+                "the gradients go to a module whose parameters no optimizer holds",
+            ),
+            label="steps on parameters without gradients",
+            expected=f"`{event.kind}` holds what has gradients: {counted(event.gradients, 'parameter')}",
+            got=f"it holds others of the same shapes, {event.held} of them, and none has a gradient",
+            site=event.site,
+            related=tuple(_copy_related(event)),
+        )
+
+
+def _get(count: int) -> str:
+    return f"{counted(count, 'parameter')} get{'s' if count == 1 else ''}"
+
 
 def _unregistered(container: str) -> str:
     return f"`{container}` is a plain list or dictionary: `parameters()` leaves out what it holds"
 
 
-def _related(event: OptimizerSeen) -> Iterator[Related]:
+def _copy_related(event: CopyTrained) -> Iterator[Related]:
+    """Where the module that has the gradients was made, and where the optimizer was built."""
+    made = [each for each in event.lineage.ancestors if each.step in (Step.ASSIGNED, Step.ATTRIBUTE) and each.site]
+    yield from (Related(each.site, f"`{event.trained}` is made here") for each in made[:1] if each.site is not None)
+    if event.built is not None:
+        yield Related(event.built, f"`{event.kind}` is built here")
+
+
+def _related(event: ParametersForgotten) -> Iterator[Related]:
     """Where the optimizer was built and its parameters were picked, and where those that it lacks were made."""
     if event.built is not None and event.site is not None:
         yield Related(event.site, "it steps here")
@@ -87,7 +121,7 @@ def _related(event: OptimizerSeen) -> Iterator[Related]:
 _PICKS = 2
 
 
-def _built(event: OptimizerSeen) -> Site | None:
+def _built(event: ParametersForgotten) -> Site | None:
     built = (each.site for each in event.lineage.ancestors if each.step in (Step.ASSIGNED, Step.ATTRIBUTE))
     return next(built, None)
 

@@ -7,6 +7,8 @@ from typing import TypeGuard
 from tensorcheck.calls import FailedCall, Operand
 from tensorcheck.events import Crashed
 from tensorcheck.findings import Finding, Related, Severity
+from tensorcheck.fixes import ChangeOperand, Fix
+from tensorcheck.knowledge.reshaping import enclosed
 from tensorcheck.lineage import Lineage, Step
 from tensorcheck.rule import Rule
 from tensorcheck.sites import Site
@@ -70,18 +72,20 @@ class NumpyOfATensorWithGrad(Rule[Crashed]):
     def _finding(self, event: Crashed, call: FailedCall | None, tensors: Sequence[Operand]) -> Finding:
         given = tensors[0] if tensors else None
         kept = _list_of(given)
-        name = short(kept or (given.spelled if given is not None else "a tensor"))
-        function = call.function if call is not None else "numpy"
-        holds = "holds tensors with graphs" if kept else "is part of a graph"
-        headline = first_that_fits(f"`{name}` {holds}, which `{function}` of NumPy refuses", f"`{name}` {holds}")
+        unread = _unread(call) if given is None else None
+        spelled = kept or (given.spelled if given is not None else unread.code if unread is not None else "")
+        name = f"`{short(spelled)}`" if spelled else "a tensor"
+        requires = "holds tensors that require a gradient" if kept else "requires a gradient"
+        headline = first_that_fits(f"{name} {requires}, which a NumPy array can't have", f"{name} {requires}")
         return self.finding(
             headline,
             label=label_for(headline, str(given.meta) if given is not None else "", "with a graph"),
             expected="tensors without a graph, or plain numbers" if kept else "a tensor without a graph",
             got=str(given.meta) if given is not None else "a tensor that requires a gradient",
-            site=given.site if given is not None and given.site is not None else event.site,
+            site=given.site if given is not None and given.site is not None else unread or event.site,
             related=_where(given, event),
-            help=_help(given, kept, event),
+            help=_help(given, kept, event) if unread is None else _detached(unread.code, event),
+            fixes=tuple(_fixes(given, kept, event)),
         )
 
 
@@ -120,4 +124,20 @@ def _help(given: Operand | None, kept: str, event: Crashed) -> str:
         return f"[each.item() for each in {kept}]"
     if _OF_ARRAYS in event.message and not given.meta.shape:
         return f"{given.spelled}.item()"
-    return f"{given.spelled}.detach(){'.numpy()' if event.call is not None and event.call.function == 'numpy' else ''}"
+    return _detached(given.spelled, event)
+
+
+def _detached(code: str, event: Crashed) -> str:
+    is_asked = event.call is not None and event.call.function == "numpy"
+    return f"{enclosed(code)}.detach(){'.numpy()' if is_asked else ''}"
+
+
+def _unread(call: FailedCall | None) -> Site | None:
+    """What `numpy()` is asked of, where that is gone: `x.cpu()` of `x.cpu().numpy()`."""
+    return call.unread[0] if call is not None and call.function == "numpy" and len(call.unread) == 1 else None
+
+
+def _fixes(given: Operand | None, kept: str, event: Crashed) -> Iterator[Fix]:
+    """The help as an edit, of one tensor: what a list holds was put there before the call."""
+    if given is not None and not kept:
+        yield Fix(_help(given, kept, event), (ChangeOperand(given.name, "detach"),))

@@ -7,6 +7,7 @@ from tensorcheck.calls import Operand, OtherValue
 from tensorcheck.events import Crashed
 from tensorcheck.findings import Finding, Related, Severity
 from tensorcheck.knowledge.missing_gradients import all_frozen, is_without_parameters
+from tensorcheck.knowledge.reshaping import enclosed
 from tensorcheck.rule import Rule
 from tensorcheck.wording import counted, each_line_once, first_that_fits, label_for, listed, short
 
@@ -70,7 +71,7 @@ class OptimizerParameters(Rule[Crashed]):
         spelled = _spelled(event)
         name = f"`{short(spelled)}`, " if spelled else ""
         return self.finding(
-            first_that_fits(f"`{kind}` is given {name}{given}, for {wanted}", f"`{kind}` is given {given}"),
+            first_that_fits(f"`{kind}` is given {name}{given}, instead of {wanted}", f"`{kind}` is given {given}"),
             label=label_for("x" * 30, given, ""),
             expected=f"{wanted}, such as model.parameters()",
             got=given,
@@ -82,17 +83,26 @@ class OptimizerParameters(Rule[Crashed]):
         given = next((each for each in _operands(event) if each.meta.requires_grad and not each.meta.is_leaf), None)
         name = short(given.spelled) if given is not None else "a tensor"
         made = given.lineage.ancestors[1:2] if given is not None else ()
-        places = [Related(each.site, f"`{name}` is computed here") for each in made if each.site is not None]
+        maker = given.lineage.maker() if given is not None else None
+        makers = (
+            [Related(maker.site, "this makes it, as the result of an operation")]
+            if maker is not None and maker.site
+            else []
+        )
+        places = [
+            *(Related(each.site, f"`{name}` is computed here") for each in made if each.site is not None),
+            *makers,
+        ]
         code = made[0].site.code if made and made[0].site is not None else ""
-        headline = f"`{name}` is computed from others and no leaf, which `{_kind(event)}` can't move"
+        headline = f"`{name}` is computed from other tensors, so `{_kind(event)}` can't optimize it"
         return self.finding(
-            first_that_fits(headline, f"`{name}` is computed and no leaf, so `{_kind(event)}` can't move it"),
+            first_that_fits(headline, f"`{name}` is no leaf, so `{_kind(event)}` can't optimize it"),
             label=label_for(headline, str(given.meta) if given is not None else "", "no leaf"),
             expected="leaves of the graph: parameters, or tensors made with requires_grad=True last",
             got=f"{given.meta}, made by {given.grad_fn}" if given is not None else "a computed tensor",
             site=(given.site if given is not None else None) or event.site,
             related=each_line_once(places, event.site),
-            help=f"{name} = ({code}).detach().requires_grad_()" if code and given is not None else "",
+            help=f"{name} = {enclosed(code)}.detach().requires_grad_()" if code and given is not None else "",
         )
 
     def _twice(self, event: Crashed) -> Finding:

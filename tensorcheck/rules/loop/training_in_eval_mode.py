@@ -7,7 +7,7 @@ from tensorcheck.events import ModeSet, ModeSwitched, StepTaken
 from tensorcheck.findings import Finding, Related, Severity
 from tensorcheck.rule import Rule
 from tensorcheck.sites import Site
-from tensorcheck.wording import listed
+from tensorcheck.wording import listed, not_called
 
 _COMPUTED = r"\.train\((?!(mode=)?(False|0)\))."
 
@@ -97,8 +97,8 @@ class TrainingInEvalMode(Rule[ModeSwitched | ModeSet | StepTaken]):
             got=f"model.training is False    {' and '.join(_effects(event.mode_layers))}",
             site=event.site,
             module="",
-            related=tuple(self._related()),
-            help="model.train()    at the start of each epoch",
+            related=(*not_called(event.uncalled), *self._related()),
+            help=f"{event.uncalled.code}()" if event.uncalled else "model.train()    at the start of each epoch",
         )
 
     def _related(self) -> Iterator[Related]:

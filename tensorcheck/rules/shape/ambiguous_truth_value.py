@@ -9,9 +9,10 @@ from tensorcheck.events import Crashed
 from tensorcheck.findings import Finding, Severity
 from tensorcheck.fixes import ChangeOperand, Fix
 from tensorcheck.knowledge.reshaping import enclosed
+from tensorcheck.lineage_wording import made
 from tensorcheck.rule import Rule
 from tensorcheck.tensors import TensorMeta
-from tensorcheck.wording import counted, first_that_fits, label_for, made, short
+from tensorcheck.wording import counted, first_that_fits, label_for, short
 
 _IS_ABOUT_ONE_VALUE = re.compile(
     r"^Boolean value of Tensor with|a Tensor with \d+ elements cannot be converted to Scalar|"

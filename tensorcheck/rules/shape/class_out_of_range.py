@@ -7,9 +7,11 @@ from tensorcheck.calls import FailedCall, Operand
 from tensorcheck.events import Crashed
 from tensorcheck.findings import Finding, Related, Severity
 from tensorcheck.knowledge.class_limits import Labels, label_fixes, label_note, labels_of
+from tensorcheck.lineage import Lineage
+from tensorcheck.lineage_wording import made, written
 from tensorcheck.rule import Rule
 from tensorcheck.tensors import TensorMeta
-from tensorcheck.wording import first_that_fits, how_it_got_here, label_for, made, short, written
+from tensorcheck.wording import first_that_fits, how_it_got_here, label_for, short
 
 _IS_ABOUT_CLASSES = re.compile(
     r"Target -?\d+ is out of bounds|target out of range|'target' is out of range|Class values must be|blank must be|"
@@ -113,8 +115,9 @@ def _is_whole(meta: TensorMeta) -> bool:
 
 
 def _last_layer(labels: Labels) -> Iterator[Related]:
-    """Where the layer was built that gives the scores, and with it the number of classes."""
-    layers = labels.scores.lineage.layers() if labels.scores is not None else iter(())
-    layer = next((each for each in layers if each.site is not None), None)
+    """Where the layer was built that gives the scores, and where the number of classes was written."""
+    lineage = labels.scores.lineage if labels.scores is not None else Lineage()
+    layer = next((each for each in lineage.layers() if each.site is not None), None)
     if layer is not None and layer.site is not None:
         yield Related(layer.site, f"`{layer.name}` is built here and gives {labels.count} classes")
+        yield from written(lineage.branch(layer), labels.count)

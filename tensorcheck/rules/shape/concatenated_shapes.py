@@ -7,8 +7,9 @@ from tensorcheck.findings import Finding, Related, Severity
 from tensorcheck.knowledge.joinings import Joining, joining_of
 from tensorcheck.knowledge.packings import packing_of
 from tensorcheck.knowledge.reshaping import came
+from tensorcheck.lineage_wording import made
 from tensorcheck.rule import Rule
-from tensorcheck.wording import how_it_got_here, label_for, made
+from tensorcheck.wording import how_it_got_here, label_for
 
 
 class ConcatenatedShapes(Rule[Crashed]):

@@ -6,9 +6,10 @@ from tensorcheck.calls import FailedCall, Operand
 from tensorcheck.events import Crashed
 from tensorcheck.findings import Finding, Severity
 from tensorcheck.knowledge.index_limits import Excess, excess_of
+from tensorcheck.lineage_wording import made, settled, written
 from tensorcheck.rule import Rule
 from tensorcheck.tensors import TensorMeta
-from tensorcheck.wording import how_it_got_here, label_for, made, settled, written
+from tensorcheck.wording import how_it_got_here, label_for
 
 
 class IndexOutOfRange(Rule[Crashed]):

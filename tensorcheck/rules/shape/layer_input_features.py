@@ -12,6 +12,7 @@ from tensorcheck.fixes import ChangeSetting, Fix
 from tensorcheck.knowledge.misfit_fixes import fixes_of, sure_help
 from tensorcheck.knowledge.misfits import Misfit, lacks_channels, misfit_of, order_of
 from tensorcheck.knowledge.reshaping import sizing_layer
+from tensorcheck.lineage_wording import made, written
 from tensorcheck.modules import ModuleMeta
 from tensorcheck.rule import Rule
 from tensorcheck.tensors import TensorMeta
@@ -21,10 +22,9 @@ from tensorcheck.wording import (
     first_that_fits,
     how_it_got_here,
     label_for,
-    made,
+    labels_of,
     title,
     titled,
-    written,
 )
 
 _INDIVISIBLE = re.compile(r"embed_dim must be divisible by num_heads")
@@ -96,7 +96,7 @@ class LayerInputFeatures(Rule[Crashed]):
         product = _as_product(misfit.came, event.calls)
         return self.finding(
             headline,
-            label=label_for(headline, str(given.meta), given.meta.notation),
+            label=label_for(headline, *labels_of(given)),
             expected=expectation(_wanted(call, layer, misfit), layer),
             got=f"{given.meta.notation}{f'    {product}' if product else ''}",
             site=given.site or event.site,
@@ -152,7 +152,7 @@ def _headline(call: FailedCall, layer: ModuleMeta, misfit: Misfit) -> str:
 
 
 def _unit(layer: ModuleMeta, misfit: Misfit) -> str:
-    if layer.kind == "PixelUnshuffle":
+    if layer.layer == "PixelUnshuffle":
         return "row" if misfit.dim == len(misfit.operand.meta.shape) - 2 else "column"
     return _UNITS.get(misfit.setting, "feature")
 

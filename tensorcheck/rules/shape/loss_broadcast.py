@@ -1,16 +1,22 @@
 """TCK202."""
 
 import ast
+import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
+from tensorcheck.calls import Operand
 from tensorcheck.contracts import target_form
 from tensorcheck.events import LossComputed, StepTraced
 from tensorcheck.findings import Finding, Related, Severity
 from tensorcheck.knowledge.broadcasts import Meeting, chance_meetings
+from tensorcheck.knowledge.reshaping import enclosed
+from tensorcheck.lineage import Lineage, Step
+from tensorcheck.lineage_wording import made
 from tensorcheck.rule import Rule
 from tensorcheck.sites import Site
 from tensorcheck.tensors import TensorMeta
-from tensorcheck.wording import each_line_once, first_that_fits, made
+from tensorcheck.wording import each_line_once, first_that_fits, short
 
 Shape = tuple[int, ...]
 
@@ -45,11 +51,11 @@ class LossBroadcast(Rule[LossComputed | StepTraced]):
     ```
 
     ## Limits
-    Pairs that are asked for are silent: shapes of one rank, such as `[32, 1, 5]` and `[32, 5, 1]`,
-    `reduction="none"`, and an `unsqueeze` or a `None` in the call. Of a loss written by hand, such as
-    `((predictions - prices) ** 2).mean()`, the first step is looked at, and it is silent where a dim was put in by hand
-    or where anything but one number is made of the pairs. Where one operand alone grows, as a single target for all
-    samples does, it is taken to be meant.
+    Pairs that are asked for are silent: shapes of one rank, such as `[32, 1, 5]` and `[32, 5, 1]`, unless a DataLoader
+    handed out the row of targets that a column of predictions meets; `reduction="none"`, and an `unsqueeze` or a `None`
+    in the call. Of a loss written by hand, such as `((predictions - prices) ** 2).mean()`, the first step is looked at,
+    and it is silent where a dim was put in by hand or where anything but one number is made of the pairs. Where one
+    operand alone grows, as a single target for all samples does, it is taken to be meant.
     """
 
     code = "TCK202"
@@ -87,7 +93,9 @@ class LossBroadcast(Rule[LossComputed | StepTraced]):
         met = _broadcast(given.shape, target.shape)
         if target_form(event.function) != "like the input" or met is None or met in (given.shape, target.shape):
             return
-        if not _is_column_against_row(given.shape, target.shape) or _is_asked_for(event):
+        is_column = _is_column_against_row(given.shape, target.shape)
+        is_chance = is_column or _is_row_of_loader(event) or _has_dim_of_loader(event)
+        if not is_chance or _is_asked_for(event):
             return
         left, right = list(given.shape), list(target.shape)
         yield self.finding(
@@ -97,12 +105,24 @@ class LossBroadcast(Rule[LossComputed | StepTraced]):
                 f"`{event.function}` broadcasts its input and its target to a larger shape",
             ),
             label=f"{given.notation} against {target.notation}",
-            expected=f"{target.dtype}[{', '.join(map(str, given.shape))}]    one target for each prediction",
-            got=f"{target.notation}    each prediction meets every target",
+            expected=f"{_expected(event)}    one target for each prediction",
+            got=f"{given.notation} against {target.notation}    each prediction meets every target",
             site=event.site,
-            related=made(event.target, lambda meta: len(meta.shape) == len(target.shape), str(right)),
+            related=_kept_dim(event)
+            or made(
+                event.target,
+                lambda meta: len(meta.shape) == len(target.shape),
+                str(right),
+                ends=lambda ancestor: ancestor.function in _RESHAPING,
+            ),
             help=_help(event),
         )
+
+
+_RESHAPING = frozenset(
+    ["unsqueeze", "squeeze", "view", "reshape", "T", "t", "transpose", "permute", "expand", "flatten", "stack"]
+)
+"""What settles the shape of what it gives, whatever that was before."""
 
 
 def _made_here(places: Sequence[tuple[Site | None, TensorMeta]]) -> list[Related]:
@@ -112,6 +132,81 @@ def _made_here(places: Sequence[tuple[Site | None, TensorMeta]]) -> list[Related
 def _is_column_against_row(left: Shape, right: Shape) -> bool:
     """Whether the two are the same samples, but that one has a last dim of size 1 more."""
     return left == (*right, 1) or right == (*left, 1)
+
+
+def _is_row_of_loader(event: LossComputed) -> bool:
+    """Whether a column of predictions meets a row that a DataLoader gave, so that no line of the loop arranged it."""
+    given, target = event.input.meta, event.target.meta
+    is_turned = len(given.shape) == len(target.shape) == _RANK and given.shape == target.shape[::-1]
+    return is_turned and 1 in given.shape and given.requires_grad and _is_as_loaded(event.target.lineage)
+
+
+def _has_dim_of_loader(event: LossComputed) -> bool:
+    """Whether a DataLoader gave a dim of size 1 more, behind that of the samples: `[40, 1, 6]` for `[40, 6]`."""
+    excess = _excess(event)
+    return excess is not None and excess.dim == 1 and _is_as_loaded(excess.operand.lineage)
+
+
+@dataclass(frozen=True, slots=True)
+class _Excess:
+    """The operand that has one dim of size 1 too many, and which."""
+
+    operand: Operand
+    other: Operand
+    dim: int
+
+
+def _excess(event: LossComputed) -> _Excess | None:
+    for operand, other in ((event.input, event.target), (event.target, event.input)):
+        more, fewer = operand.meta.shape, other.meta.shape
+        dims = [dim for dim, size in enumerate(more) if size == 1 and more[:dim] + more[dim + 1 :] == fewer]
+        if dims:
+            return _Excess(operand, other, dims[-1])
+    return None
+
+
+def _expected(event: LossComputed) -> str:
+    """The two operands as they are after the change that the help offers."""
+    excess, given, target = _excess(event), event.input.meta, event.target.meta
+    shape = given.shape if excess is None else excess.other.meta.shape
+    left, right = (f"{meta.dtype}[{', '.join(map(str, shape))}]" for meta in (given, target))
+    return f"{left} against {right}"
+
+
+def _kept_dim(event: LossComputed) -> tuple[Related, ...]:
+    """Where a function gave an operand the dim that is too many, because its user asked for a column."""
+    excess = _excess(event)
+    maker = excess.operand.lineage.maker() if excess is not None else None
+    if excess is None or maker is None or maker.site is None:
+        return ()
+    keeps = maker.function in _KEEPING or re.search(_KEPT, maker.site.code) is not None
+    what = f"`{short(maker.name)}` is {list(excess.operand.meta.shape)} from here on"
+    return (Related(maker.site, what),) if keeps else ()
+
+
+_KEEPING = frozenset({"gather", "take_along_dim", "chunk", "narrow"})
+"""Functions that leave a dim of size 1 where one column was asked for."""
+_KEPT = r"keepdims?=True"
+
+
+_RANK = 2
+
+
+def _is_as_loaded(lineage: Lineage) -> bool:
+    """Whether a value is what a DataLoader handed out, but for its dtype and device."""
+    for ancestor in lineage.way_back(lambda _: True):
+        if ancestor.step is Step.LOADED:
+            return True
+        code = ancestor.site.code if ancestor.site is not None else ""
+        if (ancestor.function and ancestor.function not in _MOVING) or any(sign in code for sign in _WITH_A_DIM):
+            return False
+    return False
+
+
+_WITH_A_DIM = ("None", "newaxis", ":")
+_MOVING = frozenset(
+    ["to", "cuda", "cpu", "float", "double", "half", "bfloat16", "type", "contiguous", "detach", "clone"]
+)
 
 
 def _is_asked_for(event: LossComputed) -> bool:
@@ -147,9 +242,15 @@ def _operand(node: ast.expr) -> str:
 
 def _help(event: LossComputed) -> str:
     """Squeeze the operand that has one dim of size 1 too many."""
-    for operand, other in ((event.input, event.target), (event.target, event.input)):
-        more, fewer, site = operand.meta.shape, other.meta.shape, operand.site
-        dims = [dim for dim, size in enumerate(more) if size == 1 and more[:dim] + more[dim + 1 :] == fewer]
-        if dims and site is not None and event.site is not None:
-            return event.site.code.replace(site.code, f"{site.code}.squeeze({dims[-1]})", 1)
-    return ""
+    excess = _excess(event)
+    site = excess.operand.site if excess is not None else None
+    if excess is not None and site is not None and event.site is not None:
+        return event.site.code.replace(site.code, f"{enclosed(site.code)}.squeeze({excess.dim})", 1)
+    return _turned(event.target, event.site) if event.target.meta.shape == event.input.meta.shape[::-1] else ""
+
+
+def _turned(target: Operand, site: Site | None) -> str:
+    """The loss with its row of targets made a column."""
+    if target.site is None or site is None:
+        return ""
+    return site.code.replace(target.site.code, f"{enclosed(target.site.code)}.T", 1)

@@ -7,9 +7,10 @@ from tensorcheck.calls import Operand
 from tensorcheck.events import Crashed
 from tensorcheck.findings import Finding, Related, Severity
 from tensorcheck.knowledge.loss_operands import Misfit, misfits
+from tensorcheck.lineage_wording import made
 from tensorcheck.rule import Rule
 from tensorcheck.tensors import TensorMeta
-from tensorcheck.wording import first_that_fits, how_it_got_here, label_for, made
+from tensorcheck.wording import first_that_fits, how_it_got_here, label_for
 
 _IS_ABOUT_SHAPES = re.compile(
     r"size|shape|dimension|multi-target|spatial targets|1D|broadcast|_lengths|target with class probabilities",

@@ -11,6 +11,7 @@ from tensorcheck.knowledge.index_operands import has_byte_indices
 from tensorcheck.knowledge.misfits import misfit_of
 from tensorcheck.knowledge.ranks import misrank_of
 from tensorcheck.knowledge.reshaping import came
+from tensorcheck.modules import ModuleMeta
 from tensorcheck.rule import Rule
 from tensorcheck.wording import how_it_got_here, label_for
 
@@ -86,7 +87,7 @@ class OperandShapes(Rule[Crashed]):
             site=clash.site or event.site,
             module=running.path if running is not None else None,
             related=tuple(dict.fromkeys(_places(clash))),
-            notes=(f"in {running}",) if running is not None and running.path and not is_layer else (),
+            notes=tuple(_notes(clash, running, is_layer=is_layer)),
             path=how_it_got_here(event.calls),
             help=clash.help,
             fixes=clash.fixes,
@@ -94,6 +95,16 @@ class OperandShapes(Rule[Crashed]):
 
 
 def _places(clash: Clash) -> Iterator[Related]:
-    """Where the operands came from, the guilty one's places first."""
+    """Where the operands came from, the guilty one's places first; where a setting is guilty, its own place alone."""
+    if clash.built is not None:
+        yield Related(clash.built, "the layer is built here")
+        return
     for operand in clash.operands:
         yield from came(operand)
+
+
+def _notes(clash: Clash, running: ModuleMeta | None, *, is_layer: bool) -> Iterator[str]:
+    if running is not None and running.path and not is_layer:
+        yield f"in {running}"
+    if clash.note:
+        yield clash.note

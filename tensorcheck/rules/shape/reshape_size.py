@@ -7,8 +7,9 @@ from tensorcheck.events import Crashed
 from tensorcheck.findings import Finding, Related, Severity
 from tensorcheck.knowledge.reshapes import Refusal, refusal_of
 from tensorcheck.knowledge.reshaping import came
+from tensorcheck.lineage_wording import made
 from tensorcheck.rule import Rule
-from tensorcheck.wording import how_it_got_here, label_for, made, titled
+from tensorcheck.wording import how_it_got_here, label_for, titled
 
 
 class ReshapeSize(Rule[Crashed]):

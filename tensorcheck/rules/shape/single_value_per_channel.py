@@ -7,11 +7,12 @@ from tensorcheck.calls import Operand
 from tensorcheck.events import Crashed
 from tensorcheck.findings import Finding, Related, Severity
 from tensorcheck.lineage import Step
+from tensorcheck.lineage_wording import made
 from tensorcheck.modules import ModuleMeta
 from tensorcheck.rule import Rule
 from tensorcheck.sites import Site
 from tensorcheck.tensors import TensorMeta
-from tensorcheck.wording import expectation, first_that_fits, how_it_got_here, label_for, made, title, titled
+from tensorcheck.wording import expectation, first_that_fits, how_it_got_here, label_for, labels_of, title, titled
 
 _TOO_FEW = re.compile(r"Expected more than 1 (value per channel|spatial element) when training")
 
@@ -65,7 +66,7 @@ class SingleValuePerChannel(Rule[Crashed]):
         wanted = _wanted(given.meta)
         yield self.finding(
             headline,
-            label=label_for(headline, str(given.meta), given.meta.notation),
+            label=label_for(headline, *labels_of(given)),
             expected=expectation(wanted, layer) if layer is not None else wanted,
             got=given.meta.notation,
             site=given.site or event.site,

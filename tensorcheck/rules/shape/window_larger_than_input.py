@@ -7,9 +7,10 @@ from tensorcheck.events import Crashed
 from tensorcheck.findings import Finding, Related, Severity
 from tensorcheck.knowledge.windows import Overrun, overrun_of
 from tensorcheck.lineage import Lineage, Step
+from tensorcheck.lineage_wording import made, settled
 from tensorcheck.rule import Rule
 from tensorcheck.tensors import TensorMeta
-from tensorcheck.wording import first_that_fits, how_it_got_here, label_for, made, settled, title, titled
+from tensorcheck.wording import first_that_fits, how_it_got_here, label_for, title, titled
 
 
 class WindowLargerThanInput(Rule[Crashed]):

@@ -1,0 +1,102 @@
+"""An optimizer that steps on one model's parameters while another just like it gets the gradients.
+
+That is what a `deepcopy` after the optimizer was built leads to, or a second instance. Averages, target networks and
+teachers get no gradients; where an inner copy does, the optimizer's own parameters have some when it steps.
+"""
+
+import ast
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from tensorcheck.events import CopyTrained
+from tensorcheck.lineage import Lineage
+from tensorcheck.observe.entering import scopes_of
+from tensorcheck.observe.lineages import Lineages
+from tensorcheck.observe.lookups import value_of
+from tensorcheck.observe.optimized import optimized_parameters, parameters_of
+from tensorcheck.observe.stack import standing
+from tensorcheck.observe.standstill import Standing
+from tensorcheck.observe.unregistered import modules_at_hand
+from tensorcheck.sites import Site
+
+_LOOKS = 4
+"""At how many of an optimizer's first steps it is looked for."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class TrainedCopy:
+    """What was found, and the module that gets the gradients; not kept."""
+
+    event: CopyTrained
+    model: nn.Module
+
+
+class SuspectedCopy:
+    """What an optimizer's first steps show; a single step without gradients may be there for a scheduler alone."""
+
+    def __init__(self) -> None:
+        self._looks = 0
+        self._still: Standing | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether there is nothing more to look for."""
+        return self._looks >= _LOOKS
+
+    def look(self, optimizer: Optimizer, built: Site | None, here: Callable[[], Site | None]) -> TrainedCopy | None:
+        """What is certain when the optimizer is about to step."""
+        self._looks += 1
+        held = _wanting(parameters_of(optimizer))
+        if not held or any(tensor.grad is not None for tensor in held):
+            self._looks = _LOOKS
+            return None
+        with standing() as frames:
+            named = modules_at_hand(scopes_of(frames))
+            name, model = next(_trained(named, held), ("", None))
+            if model is None or not self._stood_still(model):
+                return None
+            self._looks = _LOOKS
+            gradients = sum(tensor.grad is not None for tensor in model.parameters())
+            lineage = _lineage(Lineages(frames), name, model)
+            kind = type(optimizer).__name__
+            return TrainedCopy(CopyTrained(0, kind, len(held), name, gradients, built, here(), lineage), model)
+
+    def _stood_still(self, model: nn.Module) -> bool:
+        """Whether it was there before, and nobody moved it since by hand."""
+        names = dict(model.named_parameters())
+        before, self._still = self._still, Standing(names)
+        return before is not None and len(before.names()) == len(_wanting(names.values()))
+
+
+def _lineage(lineages: Lineages, name: str, model: nn.Module) -> Lineage:
+    """Where the model came from, if the innermost frame is where it has this name."""
+    node, scope = ast.parse(name, mode="eval").body, lineages.scope
+    if scope is None or scope.standing is None or value_of(node, scope) is not model:
+        return Lineage()
+    for each in ast.walk(node):
+        ast.copy_location(each, scope.standing)
+    return lineages.of(node, None)
+
+
+def _trained(named: Mapping[str, nn.Module], held: Sequence[Tensor]) -> Iterator[tuple[str, nn.Module]]:
+    """The modules that have parameters of these shapes, with gradients, and none that an optimizer holds."""
+    shapes = Counter(tensor.shape for tensor in held)
+    alike = [(name, module) for name, module in named.items() if shapes <= _shapes(module)]
+    waiting = [
+        (name, module) for name, module in alike if any(tensor.grad is not None for tensor in module.parameters())
+    ]
+    taken = optimized_parameters() if waiting else set()
+    return (each for each in waiting if not any(id(tensor) in taken for tensor in each[1].parameters()))
+
+
+def _shapes(module: nn.Module) -> Counter[torch.Size]:
+    return Counter(tensor.shape for tensor in module.parameters() if tensor.requires_grad and tensor.grad is not None)
+
+
+def _wanting(tensors: Iterable[Tensor]) -> list[Tensor]:
+    return [tensor for tensor in tensors if tensor.requires_grad]
