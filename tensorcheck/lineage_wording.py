@@ -46,6 +46,7 @@ def made(
     older than the tensor that holds them: then no function is its maker, and `makers` is empty.
 
     >>> from tensorcheck.sites import Site
+    >>> from tensorcheck.tensors import TensorMeta
     >>> meta = TensorMeta((4,), "float64", "cpu")
     >>> table = Ancestor(Step.ASSIGNED, "table", Site("train.py", 4, code="np.ones(4)"), meta)
     >>> rows = Ancestor(Step.SPELLED, "table", Site("train.py", 9, code="table"), meta, parents=(1,))
@@ -109,6 +110,7 @@ def _up_to(way: Iterable[Ancestor], ends: Callable[[Ancestor], object]) -> Itera
 def built(operand: Operand | Setting, seen: Collection[tuple[str, int]] = ()) -> Iterator[Related]:
     """Where the dataset or else the DataLoader was built that an operand came out of.
 
+    >>> from tensorcheck.tensors import TensorMeta
     >>> list(built(Operand("input", TensorMeta((4,), "float64", "cpu"))))
     []
     """

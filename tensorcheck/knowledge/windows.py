@@ -33,7 +33,8 @@ class Overrun:
 def overrun_of(call: FailedCall, message: str) -> Overrun | None:
     """The window that does not fit; None where the message is about something else.
 
-    >>> conv = ModuleMeta("conv", "Conv1d", settings={"kernel_size": (5,), "padding": (0,), "dilation": (1,)})
+    >>> sizes = {"kernel_size": (5,), "padding": (0,), "dilation": (1,)}
+    >>> conv = ModuleMeta("conv", "Conv1d", settings=sizes, is_builtin=True)
     >>> from tensorcheck.calls import Operand
     >>> from tensorcheck.tensors import TensorMeta
     >>> call = FailedCall("Conv1d", "layer", (Operand("input", TensorMeta((8, 24, 4), "float32", "cpu")),), module=conv)

@@ -275,9 +275,13 @@ def test_a_report_has_the_form_of_its_suffix(script: Script, suffix: str) -> Non
     assert "TCK202" in (script.folder / f"again.{suffix}").read_text()
 
 
-def test_a_run_folder_gets_both_reports(script: Script) -> None:
+def test_a_run_folder_gets_both_reports_and_the_trace(script: Script) -> None:
     script.run(BROADCAST + "train()", "--run-dir", "runs/first", check=1)
-    assert {path.name for path in (script.folder / "runs" / "first").iterdir()} == {"report.json", "report.html"}
+    assert {path.name for path in (script.folder / "runs" / "first").iterdir()} == {
+        "report.json",
+        "report.html",
+        "trace.json",
+    }
 
 
 def test_a_report_that_cannot_be_written_is_said_and_fails(script: Script) -> None:
