@@ -229,11 +229,18 @@ def test_a_script_that_is_not_there_is_refused_with_the_same_code(tmp_path: Path
     assert "nowhere.py" in watched[2]
 
 
+def interruptible() -> None:
+    """What a shell starts in the background ignores interrupts, and so does all that it starts."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def test_an_interrupt_kills_the_process_as_its_parent_expects(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(PROGRAMS["interrupt"])
     command = Path(sys.executable).with_name("tensorcheck")
-    done = subprocess.run([command, "run", script], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [command, "run", script], capture_output=True, text=True, check=False, preexec_fn=interruptible
+    )
     assert done.returncode == -signal.SIGINT
     assert "KeyboardInterrupt" in done.stderr
 

@@ -362,16 +362,28 @@ def test_every_rank_of_torchrun_writes_its_own_report(script: Script) -> None:
     assert [(finding["rule"], finding["rank"]) for finding in other["findings"]] == [("TCK202", 1)]
 
 
+def interruptible() -> None:
+    """What a shell starts in the background ignores interrupts, and so does all that it starts."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def test_an_interrupt_leaves_a_report_and_the_signals_exit_code(script: Script) -> None:
     waiting = "train()\nprint('ready', flush=True)\nimport time; time.sleep(60)"
     (script.folder / "script.py").write_text(HEAD + BROADCAST + waiting)
     command = [sys.executable, "-m", "tensorcheck", "run", "--report", "report.json", "script.py"]
-    process = subprocess.Popen(command, cwd=script.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    assert process.stdout.readline() == "ready\n"
-    time.sleep(0.2)
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    with subprocess.Popen(
+        command,
+        cwd=script.folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=interruptible,  # noqa: PLW1509 - the child sets a signal and nothing else
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        time.sleep(0.2)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=90)
     assert "KeyboardInterrupt" in err
     assert script.rules == ["TCK202"]
 
