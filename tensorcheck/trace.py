@@ -172,6 +172,9 @@ class Provenance:
         values = list(self.trace.chain(self.value))
         return next((value for value in values if value.origin is Origin.BATCH), values[-1])
 
+    def __repr__(self) -> str:
+        return str(self)
+
     def __str__(self) -> str:
         steps = list(self._steps())
         places = dict.fromkeys(
