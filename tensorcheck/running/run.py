@@ -127,7 +127,8 @@ class WatchedRun:
             self._watch.close()
         record = self._record()
         if self._ends_in_note and not self._options.outputs.quiet:
-            self._stderr.write("\n")
+            with suppress(OSError, ValueError):  # the program may have closed it
+                self._stderr.write("\n")
         is_written = self._options.outputs.finish(record, self._stderr)
         if self._watch is not None:
             is_written &= self._options.outputs.save_trace(self._watch.recorded, self._stderr)

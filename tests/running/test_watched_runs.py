@@ -275,6 +275,11 @@ def test_a_report_has_the_form_of_its_suffix(script: Script, suffix: str) -> Non
     assert "TCK202" in (script.folder / f"again.{suffix}").read_text()
 
 
+def test_a_crash_is_reported_where_the_script_closed_its_stderr(script: Script) -> None:
+    script.run("sys.stderr.close()\nnn.Linear(4, 1)(torch.rand(2, 5))", check=1)
+    assert script.rules == ["TCK201"]
+
+
 def test_a_run_folder_gets_both_reports_and_the_trace(script: Script) -> None:
     script.run(BROADCAST + "train()", "--run-dir", "runs/first", check=1)
     assert {path.name for path in (script.folder / "runs" / "first").iterdir()} == {
