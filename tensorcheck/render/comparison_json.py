@@ -5,7 +5,7 @@ from typing import Any
 
 from tensorcheck.comparing.comparison import Comparison, Parting, Place, SettingsChange, Unmatched
 from tensorcheck.comparing.tolerances import Tolerance
-from tensorcheck.sites import Site
+from tensorcheck.render.json import location_json
 from tensorcheck.trace import Operation
 
 Json = dict[str, Any]
@@ -79,17 +79,7 @@ def _operation(operation: Operation) -> Json:
         "module": operation.module,
         "kind": operation.kind,
         "call": operation.call,
-        "location": None if operation.site is None else _location(operation.site),
-    }
-
-
-def _location(site: Site) -> Json:
-    return {
-        "file": site.file,
-        "line": site.line,
-        "column": site.column,
-        "end_column": site.end_column,
-        "code": site.code,
+        "location": None if operation.site is None else location_json(operation.site),
     }
 
 

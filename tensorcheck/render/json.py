@@ -70,7 +70,7 @@ def _finding(finding: Finding) -> Json:
         "help": finding.help,
         "tried": "passed" if finding.tried else None,
         "module": finding.module,
-        "location": _location(finding.site) if finding.site else None,
+        "location": location_json(finding.site) if finding.site else None,
         "related": [
             {"file": place.site.file, "line": place.site.line, "note": place.note} for place in finding.related
         ],
@@ -81,7 +81,12 @@ def _finding(finding: Finding) -> Json:
     }
 
 
-def _location(site: Site) -> Json:
+def location_json(site: Site) -> Json:
+    """A place as all our JSON has it.
+
+    >>> location_json(Site("train.py", 4))["line"]
+    4
+    """
     return {
         "file": site.file,
         "line": site.line,
