@@ -17,9 +17,10 @@ from IPython.display import display
 
 from tensorcheck.explaining import explain
 from tensorcheck.findings import Severity
+from tensorcheck.options import Options
 from tensorcheck.render.text import finding_text
 from tensorcheck.report import Report
-from tensorcheck.session import Options, Session
+from tensorcheck.session import Session
 from tensorcheck.watching import Watch, settings_here
 
 _NAME = "tensorcheck"

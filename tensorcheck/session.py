@@ -3,18 +3,15 @@
 import threading
 import traceback
 import weakref
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import replace
 
 import torch
 from torch import nn
 from torch.optim import Optimizer
-from torch.utils.data import DataLoader
 
 from tensorcheck.breakpoints import BREAKPOINTS
-from tensorcheck.capsules.wish import CapsuleWish
 from tensorcheck.capturing.keeping import keeper_of
 from tensorcheck.catalogue import all_rules
 from tensorcheck.events import Crashed, Event, ForwardFinished, ProbeFailed, Stage
@@ -33,16 +30,14 @@ from tensorcheck.observe.probes import all_probes
 from tensorcheck.observe.step_limit import StepLimit
 from tensorcheck.observe.subject import Subject
 from tensorcheck.observe.tracing import Tracing
+from tensorcheck.options import Options
 from tensorcheck.record import Coverage, Skipped
 from tensorcheck.render.sentences import plural
 from tensorcheck.render.text import finding_text
-from tensorcheck.settings import Settings
 from tensorcheck.sites import Site
 
 _EXPLAINED_BY = "__tensorcheck_explained_by__"
 """The attribute of an exception that holds the ids of the sessions that explained it; the first adds its notes."""
-
-OnFinding = Callable[[Finding], object]
 
 
 class FindingError(RuntimeError):
@@ -51,30 +46,6 @@ class FindingError(RuntimeError):
     def __init__(self, finding: Finding) -> None:
         super().__init__(finding_text(finding))
         self.finding = finding
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """How a session watches: what `watch` and the command `run` were asked for."""
-
-    on_finding: OnFinding
-    """Called with each error and warning when it is first found."""
-    raise_on: Severity | None = None
-    experiments: bool = True
-    optimizers: Sequence[Optimizer] = ()
-    """Those that are watched; empty for all of the process."""
-    loaders: Sequence[DataLoader[Any]] = ()
-    """Likewise."""
-    finds_models: bool = False
-    """Whether models that are trained or called anywhere in the process are watched too."""
-    most_steps: int | None = None
-    """After how many training steps to end the program."""
-    fingerprint: bool = False
-    """Whether the values of each traced tensor leave a fingerprint."""
-    settings: Settings = field(default_factory=Settings)
-    """Which findings are wanted, and how severe they are."""
-    capsule: CapsuleWish | None = None
-    """Whether what fails is written to a file, and where."""
 
 
 class Session:

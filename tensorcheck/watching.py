@@ -28,9 +28,10 @@ from tensorcheck.observe.describe import tensor_meta
 from tensorcheck.observe.environment import environment
 from tensorcheck.observe.lineages import lineage_of_argument
 from tensorcheck.observe.modules import shape_rows
+from tensorcheck.options import OnFinding, Options
 from tensorcheck.record import Record
 from tensorcheck.report import Report
-from tensorcheck.session import OnFinding, Options, Session
+from tensorcheck.session import Session
 from tensorcheck.settings import Settings
 from tensorcheck.shapes import ShapeTable
 from tensorcheck.steps import StepSeen, step_seen
