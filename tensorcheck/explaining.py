@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import tensorcheck
 from tensorcheck.catalogue import all_rules, with_rules
-from tensorcheck.events import Crashed, ProbeFailed
+from tensorcheck.events.crash import Crashed
+from tensorcheck.events.internal import ProbeFailed
 from tensorcheck.experiment.trials import NAME as FIX_TRIALS
 from tensorcheck.experiment.trials import FixTrials, answered
 from tensorcheck.findings import Finding

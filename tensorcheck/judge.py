@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from tensorcheck.catalogue import RuleType
-from tensorcheck.events import Event, ProbeFailed
+from tensorcheck.events.event import Event
+from tensorcheck.events.internal import ProbeFailed
 from tensorcheck.findings import Finding
 from tensorcheck.rule import Rule
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, TypeVar
 
-from tensorcheck.events import Event, Instrument
+from tensorcheck.events.event import Event, Instrument
 from tensorcheck.findings import Category, Finding, Severity
 
 E_contra = TypeVar("E_contra", bound=Event, contravariant=True)

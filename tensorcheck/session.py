@@ -14,7 +14,10 @@ from torch.optim import Optimizer
 from tensorcheck.breakpoints import BREAKPOINTS
 from tensorcheck.capturing.keeping import keeper_of
 from tensorcheck.catalogue import all_rules
-from tensorcheck.events import Crashed, Event, ForwardFinished, ProbeFailed, Stage
+from tensorcheck.events.crash import Crashed, Stage
+from tensorcheck.events.event import Event
+from tensorcheck.events.forward import ForwardFinished
+from tensorcheck.events.internal import ProbeFailed
 from tensorcheck.findings import Finding, Findings, Severity
 from tensorcheck.judge import Judge
 from tensorcheck.observe.child_processes import ChildProcessProbe

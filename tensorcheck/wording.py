@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 
 from tensorcheck.calls import FailedCall, Operand
-from tensorcheck.events import ModuleCalled
+from tensorcheck.events.forward import ModuleCalled
 from tensorcheck.findings import Related
 from tensorcheck.modules import ModuleMeta
 from tensorcheck.sites import Site

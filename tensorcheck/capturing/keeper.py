@@ -17,7 +17,7 @@ from tensorcheck.capturing.keeping import Keeper, Skip
 from tensorcheck.capturing.sources import sources_of
 from tensorcheck.capturing.storing import Limits, Store
 from tensorcheck.capturing.surroundings import surroundings
-from tensorcheck.events import Crashed
+from tensorcheck.events.crash import Crashed
 from tensorcheck.experiment.isolation import unseen
 from tensorcheck.findings import Finding, Severity
 from tensorcheck.observe.environment import environment

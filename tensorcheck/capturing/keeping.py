@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from tensorcheck.capsules.wish import CapsuleWish
-from tensorcheck.events import Crashed
+from tensorcheck.events.crash import Crashed
 from tensorcheck.findings import Finding
 
 Skip = Callable[[str, str], object]

@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from tensorcheck.events import Crashed
+from tensorcheck.events.crash import Crashed
 from tensorcheck.experiment.call_scenes import LossScene, OperationScene
 from tensorcheck.experiment.model_scene import ModelScene
 from tensorcheck.experiment.scene import NoSceneError, Scene

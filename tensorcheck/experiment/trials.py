@@ -15,7 +15,8 @@ from dataclasses import replace
 
 import torch
 
-from tensorcheck.events import Crashed, FixTried
+from tensorcheck.events.crash import Crashed
+from tensorcheck.events.experiment import FixTried
 from tensorcheck.experiment.copies import CannotCopyError, Copier, Place
 from tensorcheck.experiment.edits import CannotEditError
 from tensorcheck.experiment.guard import ForbiddenError, Guard

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
-from tensorcheck.events import Crashed
+from tensorcheck.events.crash import Crashed
 from tensorcheck.findings import Related
 from tensorcheck.lineage import Ancestor, Lineage, Step
 from tensorcheck.loading import Fault, Loading

@@ -1,6 +1,6 @@
 """Which of several rules a missing gradient belongs to: the graph's end says nothing of its cause."""
 
-from tensorcheck.events import Crashed
+from tensorcheck.events.crash import Crashed
 
 
 def is_without_graph(event: Crashed) -> bool:

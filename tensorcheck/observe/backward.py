@@ -5,7 +5,10 @@ from typing import Any, ClassVar
 
 import torch
 
-from tensorcheck.events import BackwardFinished, Crashed, Event, Stage, StepTaken
+from tensorcheck.events.backward import BackwardFinished
+from tensorcheck.events.crash import Crashed, Stage
+from tensorcheck.events.event import Event
+from tensorcheck.events.optimizer import StepTaken
 from tensorcheck.observe.followed import FollowedOptimizers
 from tensorcheck.observe.patches import PATCHES
 from tensorcheck.observe.probe import Probe, Sink

@@ -4,7 +4,7 @@ from contextlib import ExitStack
 from multiprocessing.process import BaseProcess
 from typing import Any, ClassVar
 
-from tensorcheck.events import Event
+from tensorcheck.events.event import Event
 from tensorcheck.observe.patches import PATCHES
 from tensorcheck.observe.probe import Probe
 

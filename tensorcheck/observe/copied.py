@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from tensorcheck.events import CopyTrained
+from tensorcheck.events.optimizer import CopyTrained
 from tensorcheck.lineage import Lineage
 from tensorcheck.observe.entering import scopes_of
 from tensorcheck.observe.lineages import Lineages

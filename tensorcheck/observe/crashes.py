@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from tensorcheck.calls import Cause, FailedCall, Operand
 from tensorcheck.differentiation import Differentiation
-from tensorcheck.events import Crashed, Fault, Stage
+from tensorcheck.events.crash import Crashed, Fault, Stage
 from tensorcheck.modules import ModuleMeta
 from tensorcheck.observe.calls import failed_call
 from tensorcheck.observe.causes import causes_of, set_defaults

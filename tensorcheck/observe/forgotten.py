@@ -9,7 +9,7 @@ from dataclasses import replace
 from torch import Tensor
 from torch.optim import Optimizer
 
-from tensorcheck.events import ParametersForgotten
+from tensorcheck.events.optimizer import ParametersForgotten
 from tensorcheck.observe.describe import kinds_of, tensor_meta
 from tensorcheck.observe.entering import scopes_of
 from tensorcheck.observe.lineages import Lineages

@@ -12,7 +12,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from tensorcheck.events import Event, ParametersFrozen
+from tensorcheck.events.event import Event
+from tensorcheck.events.forward import ParametersFrozen
 from tensorcheck.observe.frames import user_frame
 from tensorcheck.observe.patches import PATCHES
 from tensorcheck.observe.probe import Probe

@@ -5,7 +5,8 @@ from typing import Any, ClassVar
 
 from torch import nn
 
-from tensorcheck.events import Event, ParametersFrozen
+from tensorcheck.events.event import Event
+from tensorcheck.events.forward import ParametersFrozen
 from tensorcheck.observe.patches import PATCHES
 from tensorcheck.observe.probe import Probe
 from tensorcheck.observe.subject import Subject

@@ -7,7 +7,8 @@ from typing import Any, ClassVar
 
 from torch.utils.data import BatchSampler, RandomSampler, SequentialSampler, dataloader
 
-from tensorcheck.events import Event, Stage
+from tensorcheck.events.crash import Stage
+from tensorcheck.events.event import Event
 from tensorcheck.observe.drawn import DrawnIndices
 from tensorcheck.observe.patches import PATCHES
 from tensorcheck.observe.probe import Probe

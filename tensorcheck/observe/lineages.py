@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from tensorcheck.calls import Operand
-from tensorcheck.events import Fault
+from tensorcheck.events.crash import Fault
 from tensorcheck.lineage import Ancestor, Lineage, Step
 from tensorcheck.observe.batches import of_sample
 from tensorcheck.observe.building import building_calls

@@ -6,7 +6,9 @@ from typing import Any, ClassVar
 import torch
 from torch.utils.data import Dataset, dataloader
 
-from tensorcheck.events import BatchLoaded, Event, Stage
+from tensorcheck.events.crash import Stage
+from tensorcheck.events.event import Event
+from tensorcheck.events.loading import BatchLoaded
 from tensorcheck.modules import LoaderMeta
 from tensorcheck.observe.describe import named_tensors, signature
 from tensorcheck.observe.patches import PATCHES

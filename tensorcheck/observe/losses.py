@@ -13,7 +13,9 @@ from torch.nn import functional
 
 from tensorcheck.calls import Operand
 from tensorcheck.contracts import target_form
-from tensorcheck.events import Event, LossComputed, Stage
+from tensorcheck.events.backward import LossComputed
+from tensorcheck.events.crash import Stage
+from tensorcheck.events.event import Event
 from tensorcheck.lineage import Lineage
 from tensorcheck.observe.describe import Signature, signature, tensor_meta, tensors_in
 from tensorcheck.observe.frames import expression_at, site_of_node, spelled_arguments, user_frame

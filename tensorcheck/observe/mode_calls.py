@@ -5,7 +5,8 @@ from typing import Any, ClassVar
 
 from torch import nn
 
-from tensorcheck.events import Event, ModeSet
+from tensorcheck.events.event import Event
+from tensorcheck.events.forward import ModeSet
 from tensorcheck.observe.frames import user_frame
 from tensorcheck.observe.patches import PATCHES
 from tensorcheck.observe.probe import Probe

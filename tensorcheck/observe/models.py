@@ -16,7 +16,9 @@ from typing import Any, ClassVar
 import torch
 from torch import nn
 
-from tensorcheck.events import Event, ForwardFinished, ModeSwitched, ModuleCalled, Stage
+from tensorcheck.events.crash import Stage
+from tensorcheck.events.event import Event
+from tensorcheck.events.forward import ForwardFinished, ModeSwitched, ModuleCalled
 from tensorcheck.modules import ModuleMeta
 from tensorcheck.observe.describe import named_arguments, named_tensors, signature, tensors_in
 from tensorcheck.observe.modules import ModuleCalls

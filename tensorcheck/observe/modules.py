@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tensorcheck.events import ModuleCalled, returned_with_gradient
+from tensorcheck.events.forward import ModuleCalled, returned_with_gradient
 from tensorcheck.lineage import Lineage
 from tensorcheck.observe.describe import named_arguments, named_tensors, tensors_in
 from tensorcheck.observe.lineages import lineage_of_argument

@@ -11,17 +11,11 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
-from tensorcheck.events import (
-    CopyTrained,
-    Event,
-    GradientsArrived,
-    OptimizerSeen,
-    ParametersForgotten,
-    Stage,
-    StepTaken,
-    StepTraced,
-    ZeroedElsewhere,
-)
+from tensorcheck.events.backward import GradientsArrived, ZeroedElsewhere
+from tensorcheck.events.crash import Stage
+from tensorcheck.events.event import Event
+from tensorcheck.events.optimizer import CopyTrained, OptimizerSeen, ParametersForgotten, StepTaken
+from tensorcheck.events.traced import StepTraced
 from tensorcheck.observe.describe import kinds_of
 from tensorcheck.observe.followed import Followed, FollowedOptimizers
 from tensorcheck.observe.forgotten import ROUNDS, Suspected, suspected_by

@@ -8,7 +8,8 @@ from typing import Any, ClassVar, Protocol
 from torch import nn
 from torch.optim import Optimizer
 
-from tensorcheck.events import Event, Stage
+from tensorcheck.events.crash import Stage
+from tensorcheck.events.event import Event
 from tensorcheck.observe.drawn import DrawnIndices
 from tensorcheck.observe.frames import Sites
 from tensorcheck.observe.patches import Listener

@@ -10,7 +10,7 @@ from torch._functorch import eager_transforms
 from torch._functorch import vmap as functorch_vmap
 from torch.optim import Optimizer
 
-from tensorcheck.events import Event
+from tensorcheck.events.event import Event
 from tensorcheck.observe import modes
 from tensorcheck.observe.describe import tensors_in
 from tensorcheck.observe.patches import PATCHES, Listener

@@ -6,7 +6,8 @@ from typing import Any, ClassVar
 from torch.amp.grad_scaler import GradScaler
 from torch.optim import Optimizer, lr_scheduler
 
-from tensorcheck.events import Event, SchedulerStepped
+from tensorcheck.events.event import Event
+from tensorcheck.events.optimizer import SchedulerStepped
 from tensorcheck.observe.followed import FollowedOptimizers
 from tensorcheck.observe.patches import PATCHES, Listener
 from tensorcheck.observe.probe import Probe, Sink

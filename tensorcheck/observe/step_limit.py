@@ -7,7 +7,7 @@ from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 from torch.utils.data import dataloader
 
-from tensorcheck.events import Event
+from tensorcheck.events.event import Event
 from tensorcheck.observe.optimizers import subjects_of
 from tensorcheck.observe.patches import PATCHES
 from tensorcheck.observe.probe import Probe, Sink

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from tensorcheck.events import ModuleCalled
+from tensorcheck.events.forward import ModuleCalled
 from tensorcheck.modules import ModuleMeta
 from tensorcheck.observe.describe import module_meta
 from tensorcheck.sites import Site

@@ -10,7 +10,7 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset
 
 import tensorcheck
-from tensorcheck.events import LossComputed
+from tensorcheck.events.backward import LossComputed
 from tensorcheck.findings import Finding
 from tensorcheck.observe.losses import LossProbe
 from tensorcheck.observe.optimizers import OptimizerProbe

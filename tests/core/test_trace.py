@@ -24,7 +24,7 @@ from torch.utils.checkpoint import checkpoint
 from torch.utils.data import DataLoader, Dataset
 
 import tensorcheck
-from tensorcheck.events import Crashed
+from tensorcheck.events.crash import Crashed
 from tensorcheck.observe.patches import PATCHES
 from tensorcheck.observe.tracing import MOST_REARMS
 from tensorcheck.session import Session

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tensorcheck.calls import FailedCall
-from tensorcheck.events import Crashed
+from tensorcheck.events.crash import Crashed
 from tensorcheck.findings import Finding, Severity
 from tensorcheck.knowledge.loading_words import made_at, places
 from tensorcheck.loading import Loading

@@ -4,7 +4,7 @@ import math
 import re
 from collections.abc import Iterator
 
-from tensorcheck.events import Crashed
+from tensorcheck.events.crash import Crashed
 from tensorcheck.findings import Finding, Related, Severity
 from tensorcheck.knowledge.loading_words import made_at, places
 from tensorcheck.loading import Loading

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from tensorcheck.events import Crashed
+from tensorcheck.events.crash import Crashed
 from tensorcheck.findings import Finding, Related, Severity
 from tensorcheck.knowledge.loading_words import circumstances, field_site, field_title, made_at, places
 from tensorcheck.loading import Fault, Loading, Sample, Value

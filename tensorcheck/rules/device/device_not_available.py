@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 
 from tensorcheck.calls import FailedCall, Setting
-from tensorcheck.events import Crashed
+from tensorcheck.events.crash import Crashed
 from tensorcheck.findings import Finding, Related, Severity
 from tensorcheck.fixes import ChangeSetting, Fix
 from tensorcheck.lineage_wording import made, written

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 from tensorcheck.calls import Cause, FailedCall, Operand
 from tensorcheck.contracts import contract_of
-from tensorcheck.events import Crashed, ModuleCalled
+from tensorcheck.events.crash import Crashed
+from tensorcheck.events.forward import ModuleCalled
 from tensorcheck.findings import Finding, Related, Severity
 from tensorcheck.knowledge.placement import IS_ABOUT_DEVICES, are_apart, device_places, movings
 from tensorcheck.knowledge.weight_causes import cure, device_cause, notes_on, told

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from tensorcheck.calls import FailedCall, Operand
-from tensorcheck.events import Crashed
+from tensorcheck.events.crash import Crashed
 from tensorcheck.findings import Finding, Severity
 from tensorcheck.knowledge.placement import IS_ABOUT_DEVICES, are_apart, device_places, movings
 from tensorcheck.rule import Rule

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from tensorcheck.calls import FailedCall, Operand
-from tensorcheck.events import Crashed
+from tensorcheck.events.crash import Crashed
 from tensorcheck.findings import Finding, Severity
 from tensorcheck.knowledge.placement import IS_ABOUT_DEVICES, are_apart, device_places, guilty_pair, movings
 from tensorcheck.modules import ModuleMeta

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 from tensorcheck.calls import Cause, FailedCall, Operand
-from tensorcheck.events import Crashed
+from tensorcheck.events.crash import Crashed
 from tensorcheck.findings import Finding, Related, Severity
 from tensorcheck.knowledge.placement import IS_ABOUT_DEVICES, device_places, guilty_pair
 from tensorcheck.knowledge.weight_causes import cure, device_cause, told

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from tensorcheck.events import Crashed
+from tensorcheck.events.crash import Crashed
 from tensorcheck.findings import Finding, Severity
 from tensorcheck.rule import Rule
 from tensorcheck.wording import counted, first_that_fits, listed

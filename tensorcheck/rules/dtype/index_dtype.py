@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from tensorcheck.calls import FailedCall, Operand, Setting
 from tensorcheck.contracts import contract_of
-from tensorcheck.events import Crashed
+from tensorcheck.events.crash import Crashed
 from tensorcheck.findings import Finding, Severity
 from tensorcheck.fixes import ChangeSetting, Fix
 from tensorcheck.knowledge.dtypes import castings, dtype_places, named_in

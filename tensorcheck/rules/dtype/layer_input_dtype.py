@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 
 from tensorcheck.calls import Cause, FailedCall, Operand
 from tensorcheck.contracts import contract_of
-from tensorcheck.events import BatchLoaded, Crashed
+from tensorcheck.events.crash import Crashed
+from tensorcheck.events.loading import BatchLoaded
 from tensorcheck.findings import Finding, Related, Severity
 from tensorcheck.knowledge.dtypes import castings, dtype_places
 from tensorcheck.knowledge.index_operands import value_operands

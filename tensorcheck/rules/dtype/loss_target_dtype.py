@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 from tensorcheck.calls import FailedCall, Operand
-from tensorcheck.events import Crashed
+from tensorcheck.events.crash import Crashed
 from tensorcheck.findings import Finding, Related, Severity
 from tensorcheck.fixes import ChangeOperand, Fix
 from tensorcheck.knowledge.dtypes import castings, dtype_places, named_in

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from tensorcheck.calls import FailedCall
 from tensorcheck.contracts import contract_of
-from tensorcheck.events import Crashed
+from tensorcheck.events.crash import Crashed
 from tensorcheck.findings import Finding, Related, Severity
 from tensorcheck.knowledge.non_tensors import NonTensor, non_tensor_of
 from tensorcheck.lineage import Ancestor, Lineage, Step

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 from tensorcheck.differentiation import CustomFunction
-from tensorcheck.events import Crashed
+from tensorcheck.events.crash import Crashed
 from tensorcheck.findings import Finding, Related, Severity
 from tensorcheck.rule import Rule
 from tensorcheck.wording import counted, first_that_fits

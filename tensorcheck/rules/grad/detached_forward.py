@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from tensorcheck.events import GradientsArrived, ModuleCalled, returned_with_gradient
+from tensorcheck.events.backward import GradientsArrived
+from tensorcheck.events.forward import ModuleCalled, returned_with_gradient
 from tensorcheck.findings import Finding, Related, Severity
 from tensorcheck.knowledge.graph_cuts import Cut, cuts_of
 from tensorcheck.knowledge.parameter_names import listed_parameters

@@ -3,7 +3,9 @@
 from collections.abc import Iterator
 
 from tensorcheck.differentiation import Trainable
-from tensorcheck.events import Crashed, OptimizerSeen, ParametersFrozen
+from tensorcheck.events.crash import Crashed
+from tensorcheck.events.forward import ParametersFrozen
+from tensorcheck.events.optimizer import OptimizerSeen
 from tensorcheck.findings import Finding, Related, Severity
 from tensorcheck.knowledge.missing_gradients import all_frozen, is_without_parameters
 from tensorcheck.knowledge.parameter_names import listed_parameters

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from tensorcheck.events import StepTaken, ZeroedElsewhere
+from tensorcheck.events.backward import ZeroedElsewhere
+from tensorcheck.events.optimizer import StepTaken
 from tensorcheck.findings import Finding, Related, Severity
 from tensorcheck.rule import Rule
 from tensorcheck.sites import Site

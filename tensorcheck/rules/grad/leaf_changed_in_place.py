@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 from tensorcheck.calls import Operand
-from tensorcheck.events import Crashed
+from tensorcheck.events.crash import Crashed
 from tensorcheck.findings import Finding, Severity
 from tensorcheck.lineage_wording import made
 from tensorcheck.rule import Rule

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from tensorcheck.calls import Operand
-from tensorcheck.events import Crashed
+from tensorcheck.events.crash import Crashed
 from tensorcheck.findings import Finding, Related, Severity
 from tensorcheck.knowledge.graph_cuts import Cut, cuts_of
 from tensorcheck.knowledge.missing_gradients import all_frozen, is_of_inference, is_without_graph

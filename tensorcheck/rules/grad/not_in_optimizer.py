@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from tensorcheck.events import CopyTrained, ParametersForgotten
+from tensorcheck.events.optimizer import CopyTrained, ParametersForgotten
 from tensorcheck.findings import Finding, Related, Severity
 from tensorcheck.knowledge.parameter_names import listed_parameters
 from tensorcheck.lineage import Ancestor, Step

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import TypeGuard
 
 from tensorcheck.calls import FailedCall, Operand
-from tensorcheck.events import Crashed
+from tensorcheck.events.crash import Crashed
 from tensorcheck.findings import Finding, Related, Severity
 from tensorcheck.fixes import ChangeOperand, Fix
 from tensorcheck.knowledge.reshaping import enclosed

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 from tensorcheck.calls import Operand, OtherValue
-from tensorcheck.events import Crashed
+from tensorcheck.events.crash import Crashed
 from tensorcheck.findings import Finding, Related, Severity
 from tensorcheck.knowledge.missing_gradients import all_frozen, is_without_parameters
 from tensorcheck.knowledge.reshaping import enclosed

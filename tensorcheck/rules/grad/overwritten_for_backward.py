@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from tensorcheck.calls import Operand
 from tensorcheck.differentiation import Overwritten, Write
-from tensorcheck.events import Crashed
+from tensorcheck.events.crash import Crashed
 from tensorcheck.findings import Finding, Related, Severity
 from tensorcheck.knowledge.graph_cuts import cuts_of
 from tensorcheck.rule import Rule

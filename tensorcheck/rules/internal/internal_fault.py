@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from tensorcheck.events import ProbeFailed
+from tensorcheck.events.internal import ProbeFailed
 from tensorcheck.findings import Finding, Severity
 from tensorcheck.rule import Rule
 

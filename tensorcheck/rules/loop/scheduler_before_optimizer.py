@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from tensorcheck.events import SchedulerStepped, StepTaken
+from tensorcheck.events.optimizer import SchedulerStepped, StepTaken
 from tensorcheck.findings import Finding, Related, Severity
 from tensorcheck.rule import Rule
 

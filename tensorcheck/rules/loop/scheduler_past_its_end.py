@@ -4,7 +4,7 @@ import ast
 import re
 from collections.abc import Iterator
 
-from tensorcheck.events import Crashed
+from tensorcheck.events.crash import Crashed
 from tensorcheck.findings import Finding, Related, Severity
 from tensorcheck.lineage import Ancestor, Step
 from tensorcheck.optimizing import ScheduleEnd

@@ -3,7 +3,8 @@
 import re
 from collections.abc import Iterator, Sequence
 
-from tensorcheck.events import ModeSet, ModeSwitched, StepTaken
+from tensorcheck.events.forward import ModeSet, ModeSwitched
+from tensorcheck.events.optimizer import StepTaken
 from tensorcheck.findings import Finding, Related, Severity
 from tensorcheck.rule import Rule
 from tensorcheck.sites import Site

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 
 from tensorcheck.calls import FailedCall, Operand
-from tensorcheck.events import Crashed
+from tensorcheck.events.crash import Crashed
 from tensorcheck.findings import Finding, Severity
 from tensorcheck.fixes import ChangeOperand, Fix
 from tensorcheck.knowledge.reshaping import enclosed

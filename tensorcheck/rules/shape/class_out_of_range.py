@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 from tensorcheck.calls import FailedCall, Operand
-from tensorcheck.events import Crashed
+from tensorcheck.events.crash import Crashed
 from tensorcheck.findings import Finding, Related, Severity
 from tensorcheck.knowledge.class_limits import Labels, label_fixes, label_note, labels_of
 from tensorcheck.lineage import Lineage

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from tensorcheck.events import Crashed
+from tensorcheck.events.crash import Crashed
 from tensorcheck.findings import Finding, Related, Severity
 from tensorcheck.knowledge.joinings import Joining, joining_of
 from tensorcheck.knowledge.packings import packing_of

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from tensorcheck.calls import FailedCall, Operand
-from tensorcheck.events import Crashed
+from tensorcheck.events.crash import Crashed
 from tensorcheck.findings import Finding, Severity
 from tensorcheck.knowledge.index_limits import Excess, excess_of
 from tensorcheck.lineage_wording import made, settled, written

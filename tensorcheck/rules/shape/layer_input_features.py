@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from tensorcheck.calls import FailedCall, Setting
 from tensorcheck.contracts import contract_of
-from tensorcheck.events import Crashed, ModuleCalled
+from tensorcheck.events.crash import Crashed
+from tensorcheck.events.forward import ModuleCalled
 from tensorcheck.findings import Finding, Related, Severity
 from tensorcheck.fixes import ChangeSetting, Fix
 from tensorcheck.knowledge.misfit_fixes import fixes_of, sure_help

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from tensorcheck.calls import FailedCall
-from tensorcheck.events import Crashed
+from tensorcheck.events.crash import Crashed
 from tensorcheck.findings import Finding, Severity
 from tensorcheck.knowledge.ranks import Misrank, misrank_of
 from tensorcheck.knowledge.reshaping import came

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from tensorcheck.calls import Operand
 from tensorcheck.contracts import target_form
-from tensorcheck.events import LossComputed, StepTraced
+from tensorcheck.events.backward import LossComputed
+from tensorcheck.events.traced import StepTraced
 from tensorcheck.findings import Finding, Related, Severity
 from tensorcheck.knowledge.broadcasts import Meeting, chance_meetings
 from tensorcheck.knowledge.reshaping import enclosed

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from tensorcheck.calls import FailedCall
-from tensorcheck.events import Crashed
+from tensorcheck.events.crash import Crashed
 from tensorcheck.findings import Finding, Related, Severity
 from tensorcheck.knowledge.reshapes import Refusal, refusal_of
 from tensorcheck.knowledge.reshaping import came

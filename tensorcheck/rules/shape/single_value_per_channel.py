@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 from tensorcheck.calls import Operand
-from tensorcheck.events import Crashed
+from tensorcheck.events.crash import Crashed
 from tensorcheck.findings import Finding, Related, Severity
 from tensorcheck.lineage import Step
 from tensorcheck.lineage_wording import made

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from tensorcheck.calls import FailedCall
-from tensorcheck.events import Crashed
+from tensorcheck.events.crash import Crashed
 from tensorcheck.findings import Finding, Related, Severity
 from tensorcheck.knowledge.windows import Overrun, overrun_of
 from tensorcheck.lineage import Lineage, Step

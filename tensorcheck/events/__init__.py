@@ -1,0 +1,1 @@
+"""What happened, in the past tense: the plain facts that probes emit and rules judge."""

@@ -1,0 +1,16 @@
+"""A step of which each operation was recorded."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from tensorcheck.events.event import Event, Instrument
+from tensorcheck.trace import Trace
+
+
+@dataclass(frozen=True, slots=True)
+class StepTraced(Event):
+    """The first optimizer step of a traced model: everything that was computed since it was watched."""
+
+    instrument: ClassVar[Instrument] = Instrument.TRACE
+
+    trace: Trace
