@@ -96,9 +96,10 @@ class Cause:
     False
     """
 
-    kind: Literal["conversion", "default", "context", "unregistered"]
-    """A module was converted in place; a default was set; it was built within `with torch.device(...)`; or a plain list
-    or dictionary holds it, so that what is done to the model does not reach it."""
+    kind: Literal["conversion", "default", "context", "unregistered", "emptied", "copied"]
+    """A module was converted in place; a default was set; it was built within `with torch.device(...)`; a plain list
+    or dictionary holds it, so that what is done to the model does not reach it; another part of the model was given
+    memory, and this was not; or a state was copied into tensors on meta, which keep no values."""
     quality: Quality
     name: str
     """How its user writes the module that was converted, or what holds it: `self.net`, `self.blocks`."""
@@ -141,6 +142,8 @@ class FailedCall:
     """Of an operation, the parts that the user's line spells but whose values are gone: `self.fc(x)`."""
     made: Mapping[str, Lineage] = field(default_factory=dict)
     """Of a layer, where each number that it was built with was written, by the setting's name: `in_features`."""
+    chosen: Site | None = None
+    """Of a layer whose class was called by another name when it was built, where that class is written."""
     causes: tuple[Cause, ...] = ()
     """Of a layer, what made its weights what they are, the most telling first; of others, the defaults in force."""
     before: ModuleMeta | None = None

@@ -38,6 +38,8 @@ class Step(StrEnum):
     """One of its sizes was this number."""
     PLACED = "placed"
     """It was made on, or moved to, the device that this names."""
+    TYPED = "typed"
+    """It was given the dtype that this names."""
     COLLATED = "collated"
     """A `collate_fn` of the user's returned it as part of a batch."""
     SAVED = "saved"
@@ -79,12 +81,12 @@ class Ancestor:
         return None if self.site is None else (self.site.file, self.site.line)
 
 
-_BESIDE = (Step.BUILT, Step.LAYER, Step.SIZED, Step.PLACED)
+_BESIDE = (Step.BUILT, Step.LAYER, Step.SIZED, Step.PLACED, Step.TYPED)
 """What a value was not made from, but owes something to."""
 
 _DEEPEST = 40
 """Steps back that are looked at to know a value as innocent."""
-_HANDING_ON = ("", "getitem")
+_HANDING_ON = ("", "getitem", "index")
 """Of a name, a literal or an element there is no function."""
 _HANDING = (Step.RETURNED, Step.SAMPLE, Step.COLLATED, Step.SAVED, Step.ATTRIBUTE)
 """What a call of the user's gives is what its function returned, and an attribute's name is no function's."""
@@ -116,7 +118,8 @@ _KEEPING_SHAPE = frozenset(
             "sub",
         ),
         *("truediv", "floordiv", "gelu", "leaky_relu", "log_softmax", "relu", "sigmoid", "silu", "softmax", "tanh"),
-        *("dropout", "layer_norm", "normalize", "sin", "cos", "mult", "pop", "get"),
+        *("dropout", "layer_norm", "normalize", "sin", "cos", "mult", "pop", "get", "flip", "fliplr", "flipud", "roll"),
+        *("sample", "rsample", "Bernoulli", "Beta", "Gamma", "Laplace", "LogNormal", "Normal", "Poisson", "Uniform"),
     ]
 )
 """Functions that give the shape of what they are given, and containers that hand it on."""
@@ -144,7 +147,7 @@ class Lineage:
         place: int | None = 0 if self.ancestors else None
         while place is not None:
             yield self.ancestors[place]
-            place = None if self._is_made(place, makers) else self._guilty_parent(place, guilty)
+            place = None if self._is_made(place, makers, guilty) else self._guilty_parent(place, guilty)
 
     def way_of_shape(self, guilty: Guilty) -> Iterator[Ancestor]:
         """The same of a shape: the way ends also at a call that may have changed it, unless it was guilty before.
@@ -223,7 +226,20 @@ class Lineage:
         >>> [each.name for each in Lineage((steps, device)).placing(steps)]
         ['self.device']
         """
-        places = [place for place in ancestor.parents if self.ancestors[place].step is Step.PLACED]
+        return self._naming(ancestor, Step.PLACED)
+
+    def typing(self, ancestor: Ancestor) -> Iterator[Ancestor]:
+        """The same of the dtype that an ancestor was given: `IDS` of `rows.astype(IDS)`.
+
+        >>> dtype = Ancestor(Step.TYPED, "IDS", None)
+        >>> rows = Ancestor(Step.ASSIGNED, "rows", None, parents=(1,))
+        >>> [each.name for each in Lineage((rows, dtype)).typing(rows)]
+        ['IDS']
+        """
+        return self._naming(ancestor, Step.TYPED)
+
+    def _naming(self, ancestor: Ancestor, step: Step) -> Iterator[Ancestor]:
+        places = [place for place in ancestor.parents if self.ancestors[place].step is step]
         seen: set[int] = set()
         while places and places[0] not in seen:
             seen.add(places[0])
@@ -241,11 +257,11 @@ class Lineage:
                 break
         return tuple(equal)
 
-    def _is_made(self, place: int, makers: Collection[str]) -> bool:
+    def _is_made(self, place: int, makers: Collection[str], guilty: Guilty) -> bool:
         """Whether a call settles what it gives; one that copies a dtype does where Python's numbers have that dtype."""
         here, first = self.ancestors[place], self.ancestors[0]
         is_copied = here.takes_dtype and first.meta is not None and first.meta.dtype not in _OF_PYTHON
-        return here.function in makers and not is_copied
+        return here.function in makers and not is_copied and not (here.takes_dtype and self._stems_from(place, guilty))
 
     def _may_reshape(self, place: int) -> bool:
         here = self.ancestors[place]
@@ -279,7 +295,13 @@ class Lineage:
         is_handed = any(self.ancestors[parent].step is Step.ATTRIBUTE for parent in makers)
         if not depth or not here.is_whole or not makers or not (is_handed or here.function in _HANDING_ON):
             return False
-        return all(self._is_innocent(parent, guilty, depth - 1) for parent in makers)
+        asked = self._whatever_the_shape(guilty) if here.function == "index" else guilty
+        return all(self._is_innocent(parent, asked, depth - 1) for parent in makers)
+
+    def _whatever_the_shape(self, guilty: Guilty) -> Guilty:
+        """The same question of a whole of which a part has the shape of this value."""
+        first = self.ancestors[0].meta
+        return lambda meta: guilty(meta if first is None else replace(meta, shape=first.shape))
 
     def _stems_from(self, place: int, guilty: Guilty) -> bool:
         """Whether one is known to be guilty that it was made from, through places of which nothing is known."""

@@ -39,7 +39,7 @@ def made(
     makers: Collection[str] = MAKERS,
     ends: Callable[[Ancestor], object] = lambda _: False,
 ) -> tuple[Related, ...]:
-    """Where an operand came from, back to the place where it was first guilty: at most three places, the root last.
+    """Where an operand came from, back to the place where it was first guilty: at most four places, the root last.
 
     `what` says what it is guilty of, in the words of a reader: `float64`, `on meta`, `[64, 1]`. A root whose metadata
     is not known is likely, no more. `ends` knows an ancestor at which the way ends. A mistake in the values may be
@@ -129,28 +129,47 @@ def written(lineage: Lineage | None, number: object) -> tuple[Related, ...]:
     >>> [related.note for related in written(Lineage((width,)), 11)]
     ['`cfg.inputs` is 11 from here']
     """
-    equal = lineage.worth(number) if lineage is not None else ()
-    places = [each for each in equal if each.step is not Step.SPELLED and each.site is not None]
+    if lineage is None:
+        return ()
+    equal = [each for each in lineage.worth(number) if each.site is not None and each is not lineage.ancestors[0]]
+    places = [each for each in equal if each.step is not Step.SPELLED]
+    literals = [each for each in equal if each.name == repr(number)] if not places else []
+    handed = [each for each in places[:-1] if each.step is Step.ARGUMENT][-1:]
     return tuple(
-        Related(place.site, f"`{place.name}` is {number} from here") for place in places[-1:] if place.site is not None
+        Related(each.site, note)
+        for each, note in (
+            *((each, f"`{short(each.name)}` is handed over here") for each in handed),
+            *((each, f"`{short(each.name)}` is {number} from here") for each in places[-1:]),
+            *((each, f"{number} is written here") for each in literals[-1:]),
+        )
+        if each.site is not None
     )
 
 
 def settled(call: FailedCall, layer: ModuleMeta, setting: str) -> tuple[Related, ...]:
     """Where a layer's setting was written; where it stands in the line that built the layer, that line."""
-    places = written(call.made.get(setting), layer.settings.get(setting))
+    value = layer.settings.get(setting)
+    is_one = isinstance(value, tuple) and len(set(value)) == 1
+    places = written(call.made.get(setting), value[0] if is_one and isinstance(value, tuple) else value)
     if places or layer.definition is None:
         return places
     return (Related(layer.definition, f"{title(layer)} is built here"),)
 
 
 def _fewest(places: Sequence[Ancestor]) -> list[Ancestor]:
-    """The nearest, the dataset's or else the one that made a tensor of it or the last before the root, and the root."""
+    """The nearest, the dataset's and the one that made a tensor of it or the last before the root, and the root."""
     if len(places) <= _PLACES:
         return list(places)
-    handed = [place for place in places[1:-1] if place.step in (Step.SAMPLE, Step.COLLATED)]
-    between = handed or [place for place in places[1:-1] if place.function in _INTO_TORCH] or places[-2:-1]
-    return [places[0], between[0], places[-1]]
+    between = places[1:-1]
+    handed = [place for place in between if place.step in (Step.SAMPLE, Step.COLLATED)][:1]
+    turned = [place for place in between if _makes_tensor(place) and place not in handed][:1]
+    kept = [*handed, *turned] or between[-1:]
+    return [places[0], *sorted(kept, key=places.index), places[-1]]
+
+
+def _makes_tensor(place: Ancestor) -> bool:
+    """Whether the line turns something into a tensor, whatever else it does with it."""
+    return place.site is not None and any(f"{name}(" in place.site.code for name in _INTO_TORCH)
 
 
 _PLACES = 3

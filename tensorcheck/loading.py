@@ -114,6 +114,18 @@ class Sample:
         return self.index if isinstance(self.index, str) else f"sample {self.index}"
 
 
+@dataclass(frozen=True, slots=True)
+class FirstLook:
+    """A line of a dataset's own code, and what it then held.
+
+    >>> str(FirstLook(Site("data.py", 7, code="wave[:800]"), Value("list", "sequence", length=511)).value)
+    'list of 511'
+    """
+
+    site: Site
+    value: Value
+
+
 Mismatch = Literal["type", "shape", "device", "length", "keys"]
 
 
@@ -133,6 +145,8 @@ class Fault:
     other_value: Value | None = None
     lineage: Lineage = field(default_factory=Lineage)
     """Where the dataset's source makes this part, the returned expression first."""
+    first: "FirstLook | None" = None
+    """Where a value first looked so while the odd sample was made once more, and none while the other was."""
 
     @property
     def key(self) -> str:

@@ -1,7 +1,9 @@
 """A saved state that did not fit what it was loaded into, as plain facts."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
+from tensorcheck.lineage import Lineage
 from tensorcheck.modules import ModuleMeta
 from tensorcheck.sites import Site
 from tensorcheck.tensors import TensorMeta
@@ -16,6 +18,8 @@ class WrongSize:
     own: TensorMeta
     layer: ModuleMeta | None = None
     """The module that holds it, where its path and its line are known."""
+    made: Mapping[str, Lineage] = field(default_factory=dict)
+    """Where each number that this module was built with was written, by the setting's name."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from tensorcheck.events.forward import ForwardFinished
 from tensorcheck.events.internal import ProbeFailed
 from tensorcheck.findings import Finding, Findings, Severity
 from tensorcheck.judge import Judge
+from tensorcheck.observe.birth_places import birth_place
 from tensorcheck.observe.child_processes import ChildProcessProbe
 from tensorcheck.observe.crashes import RunSoFar, crash_of
 from tensorcheck.observe.drawn import DrawnIndices
@@ -30,6 +31,7 @@ from tensorcheck.observe.models import ModelProbe
 from tensorcheck.observe.patches import Listener
 from tensorcheck.observe.probe import Probe
 from tensorcheck.observe.probes import all_probes
+from tensorcheck.observe.scopes import Place
 from tensorcheck.observe.step_limit import StepLimit
 from tensorcheck.observe.subject import Subject
 from tensorcheck.observe.tracing import Tracing
@@ -309,7 +311,11 @@ class Session:
             drawn=self.drawn,
             recorder=self.tracing.recorder,
             built=self.built,
+            born=self._born,
         )
+
+    def _born(self, module: nn.Module) -> Place | None:
+        return birth_place(self.finder.births.calls_of(module)) if self.finder is not None else None
 
     def built(self, module: nn.Module) -> Site | None:
         """The call that built a module, if that was heard."""

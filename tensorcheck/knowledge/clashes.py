@@ -60,7 +60,7 @@ def _clash(call: FailedCall, saying: Saying, found: re.Match[str]) -> Clash:
     if saying.fits == "broadcast" and pair is None and (len(parts) != _TWO or not call.unread):
         return _within(call, found)
     chosen = pair or [parts[place] for place in saying.operands if place < len(parts)]
-    guilty = chosen[min(saying.guilty, len(chosen) - 1)] if chosen else None
+    guilty = (_one_a_sample(chosen) or chosen[min(saying.guilty, len(chosen) - 1)]) if chosen else None
     told = {key: value for key, value in found.groupdict().items() if value is not None}
     told |= _sizes(chosen[0].shape or (), chosen[1].shape or (), found) if pair is not None else {}
     words = told | _names(call, chosen, _ROOM)
@@ -69,12 +69,40 @@ def _clash(call: FailedCall, saying: Saying, found: re.Match[str]) -> Clash:
     ordered = sorted(known, key=lambda operand: guilty is None or operand is not guilty.operand)
     return Clash(
         first_that_fits(*(saying.headline.format_map(_Words(each)) for each in (words, narrow))),
-        saying.wanted.format_map(_Words(words)),
+        _wanted_column(guilty, ordered) or saying.wanted.format_map(_Words(words)),
         tuple(ordered),
         fixes=tuple(_fixes(saying, known, ordered)),
-        help=_in_place(call, parts) if saying.fits == "grow" else "",
+        help=_help(call, parts, saying, ordered),
         site=guilty.site if guilty is not None else None,
     )
+
+
+def _one_a_sample(chosen: Sequence[Part]) -> Part | None:
+    """The vector with a number for each sample that stands beside a whole batch, whose last dim it met instead."""
+    if len(chosen) != _TWO:
+        return None
+    pairs = ((chosen[0], chosen[1].shape), (chosen[1], chosen[0].shape))
+    return next((vector for vector, batch in pairs if _is_one_each(vector.shape, batch)), None)
+
+
+def _help(call: FailedCall, parts: Sequence[Part], saying: Saying, ordered: Sequence[Operand]) -> str:
+    """What is certain to be meant, before anything is tried."""
+    if saying.fits == "grow":
+        return _in_place(call, parts)
+    columns = _columned(*ordered) if saying.fits == "broadcast" and len(ordered) == _TWO else ()
+    return next((fix.help for fix in columns), "")
+
+
+def _wanted_column(guilty: Part | None, operands: Sequence[Operand]) -> str:
+    """What a number for each sample would have to be to meet the batch beside it."""
+    if guilty is None or len(operands) != _TWO or not _is_one_each(guilty.shape, operands[1].meta.shape):
+        return ""
+    shape = [*operands[0].meta.shape, *[1] * (len(operands[1].meta.shape) - 1)]
+    return f"{operands[0].meta.dtype}{shape}    a number for each sample"
+
+
+def _is_one_each(vector: Shape | None, batch: Shape | None) -> bool:
+    return vector is not None and batch is not None and len(batch) > 1 and vector == batch[:1] != batch[-1:]
 
 
 def _within(call: FailedCall, found: re.Match[str]) -> Clash:
@@ -145,6 +173,7 @@ def _fixes(saying: Saying, known: Sequence[Operand], ordered: Sequence[Operand])
 
         if saying.fits == "broadcast":
             yield from _narrowed(operand, other)
+            yield from _columned(operand, other)
         fixes = refits(operand, is_fitting, flattening=False)
         is_turned = len(operand.meta.shape) == len(other.meta.shape) or saying.fits != "broadcast"
         yield from (fix for fix in fixes if is_turned or not _TURNS.search(fix.help))
@@ -168,6 +197,14 @@ def _narrowed(operand: Operand, other: Operand) -> Iterator[Fix]:
         written = f"{other.spelled}.size({len(met) + differing[0]})" if other.spelled.isidentifier() else str(size)
         rows = ", ".join([*[":"] * dim, f": {written}"])
         yield Fix(f"{operand.spelled}[{rows}]", (ChangeOperand(operand.name, "narrow", (dim, 0, size)),))
+
+
+def _columned(operand: Operand, other: Operand) -> Iterator[Fix]:
+    """A number for each sample, with the dims that the samples have."""
+    if _is_one_each(operand.meta.shape, other.meta.shape):
+        dims = (-1, *[1] * (len(other.meta.shape) - 1))
+        written = ", ".join(map(str, dims))
+        yield Fix(f"{enclosed(operand.spelled)}.view({written})", (ChangeOperand(operand.name, "view", dims),))
 
 
 def multiplies(left: Shape, right: Shape) -> bool:

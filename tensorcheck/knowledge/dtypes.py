@@ -10,6 +10,8 @@ from tensorcheck.knowledge.reshaping import enclosed
 from tensorcheck.lineage import Ancestor, Step
 from tensorcheck.lineage_wording import MAKERS, made
 from tensorcheck.sites import Site
+from tensorcheck.tensors import TensorMeta
+from tensorcheck.wording import each_line_once, short
 
 _NAMES: Mapping[str, str] = {
     "double": "float64",
@@ -51,7 +53,8 @@ _MAKERS = MAKERS | frozenset(
         *(*_CASTS.values(), "type", "eq", "noteq", "lt", "lte", "gt", "gte", "logical_not", "isnan"),
         *("zeros", "ones", "full", "eye", "linspace", "arange", "loadtxt", "genfromtxt", "read_csv", "to_numpy"),
         *("default_rng", "rand", "randn", "random", "normal", "standard_normal", "uniform", "gamma", "beta", "poisson"),
-        *("exponential", "integers", "randint", "randperm"),
+        *("exponential", "integers", "randint", "randperm", "complex", "polar", "view_as_complex", "stft"),
+        *(f"{inverse}{kind}fft{dims}" for inverse in ("", "i") for kind in ("", "r", "h") for dims in ("", "2", "n")),
     ]
 )
 """Functions that settle the dtype of what they give, whatever they were given."""
@@ -131,5 +134,16 @@ def dtype_places(operand: Operand) -> tuple[Related, ...]:
     >>> dtype_places(Operand("target", TensorMeta((8,), "int32", "cpu")))
     ()
     """
-    dtype = operand.meta.dtype
-    return made(operand, lambda meta: meta.dtype == dtype, dtype, makers=_MAKERS)
+    dtype, lineage = operand.meta.dtype, operand.lineage
+
+    def is_guilty(meta: TensorMeta) -> bool:
+        return meta.dtype == dtype
+
+    places = made(operand, is_guilty, dtype, makers=_MAKERS)
+    way = list(lineage.way_back(is_guilty, _MAKERS))
+    named = [each for end in way[-1:] for each in lineage.typing(end) if each.step in _NAMING]
+    given = [Related(each.site, f"`{short(each.name)}` is {dtype} from here on") for each in named[-1:] if each.site]
+    return each_line_once([*places, *given], operand.site)
+
+
+_NAMING = (Step.ASSIGNED, Step.ARGUMENT, Step.ATTRIBUTE)

@@ -1,7 +1,6 @@
 """How rules tell of a batch that could not be loaded: its fields, its samples, its places."""
 
 from collections.abc import Iterable, Iterator
-from itertools import islice
 
 from tensorcheck.events.crash import Crashed
 from tensorcheck.findings import Related
@@ -68,13 +67,14 @@ def _each_line_once(related: Iterable[Related], site: Site | None) -> Iterator[R
 
 
 def made_at(lineage: Lineage, most: int = 2) -> tuple[Related, ...]:
-    """The nearest statements that a value went through, of each line the first."""
+    """The nearest statements that a value went through and the farthest, of each line the first."""
     found = (
         Related(each.site, f"`{short(each.name)}` is {_VERBS.get(each.step, 'made')} here")
         for each in way_back(lineage)
         if each.site is not None
     )
-    return tuple(islice(_each_line_once(found, None), most))
+    places = tuple(_each_line_once(found, None))
+    return places if len(places) <= most else (*places[: most - 1], places[-1])
 
 
 _VERBS = {Step.RETURNED: "returned"}

@@ -80,12 +80,20 @@ def _wrong(call: FailedCall, operand: Operand, predictions: Operand, wants: Mapp
     match want:
         case "floats" if not operand.meta.is_floating_point:
             yield WrongDtype(operand, want, floating, predictions)
-        case "class indices" if dtype not in _INDICES or (dtype == "uint8" and "margin" in call.function):
+        case "class indices" if dtype not in _INDICES or (dtype == "uint8" and not _takes_bytes(call, predictions)):
             yield WrongDtype(operand, want, "int64", predictions)
         case "lengths" if dtype not in _WHOLE:
             yield WrongDtype(operand, want, "int64", predictions)
         case "like the predictions" if dtype != floating and predictions.meta.is_floating_point:
             yield WrongDtype(operand, want, floating, predictions)
+
+
+def _takes_bytes(call: FailedCall, predictions: Operand) -> bool:
+    """Whether the loss takes classes as uint8, as it does of rows of scores, and not of images of them."""
+    return "margin" not in call.function and len(predictions.meta.shape) <= _ROWS
+
+
+_ROWS = 2
 
 
 def _is_one_hot(call: FailedCall, operand: Operand, predictions: Operand) -> bool:

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from tensorcheck.calls import FailedCall, Operand, Setting
@@ -127,6 +127,8 @@ def _sizes_given(asked: _Asked) -> list[Setting]:
 def _wrong_sizes(target: list[int], count: int, shape: Shape) -> Iterator[tuple[int, int]]:
     """The sizes that would do if they were another number, each with that; first those that the tensor has itself.
 
+    Sizes that the tensor has already are the last to be doubted.
+
     >>> list(_wrong_sizes([64, 144], 5760, (40, 1, 12, 12)))
     [(0, -1), (1, 90)]
     """
@@ -138,7 +140,13 @@ def _wrong_sizes(target: list[int], count: int, shape: Shape) -> Iterator[tuple[
             found.append((place, -1 if shape and not place and count // others == shape[0] else count // others))
         elif size != -1 and -1 in target and shape:
             found.append((place, flat if place else shape[0]))
-    yield from sorted(found, key=lambda each: each[1] not in (-1, *shape))
+    first, last = _alike(target, shape), len(target) - _alike(target[::-1], shape[::-1])
+    yield from sorted(found, key=lambda each: (each[1] not in (-1, *shape), not first <= each[0] < last))
+
+
+def _alike(left: Sequence[int], right: Sequence[int]) -> int:
+    """How many sizes two shapes have in common from their beginning on."""
+    return next((place for place, pair in enumerate(zip(left, right, strict=False)) if pair[0] != pair[1]), 0)
 
 
 def _resized(asked: _Asked, settings: list[Setting], target: list[int]) -> Fix:

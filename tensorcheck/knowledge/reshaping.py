@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from tensorcheck.calls import Operand
 from tensorcheck.findings import Related
 from tensorcheck.fixes import ChangeOperand, Fix
-from tensorcheck.lineage import Ancestor, Guilty, Lineage
+from tensorcheck.lineage import Ancestor, Guilty, Lineage, Step
 from tensorcheck.lineage_wording import made
 
 Shape = tuple[int, ...]
@@ -114,6 +114,39 @@ def sizing_layer(lineage: Lineage) -> Ancestor | None:
     return next((layer for layer in lineage.layers() if layer.function not in _KEEPING), None)
 
 
+def sized(lineage: Lineage) -> Iterator[Related]:
+    """Where that layer was built, and where the number was written that gives it its size, if that has a name.
+
+    >>> list(sized(Lineage()))
+    []
+    """
+    layer = sizing_layer(lineage)
+    if layer is None or layer.site is None:
+        return
+    yield Related(layer.site, f"`{layer.name}`, which it went through, is built here")
+    name = _output_size(layer.site.code)
+    for number in (lineage.ancestors[parent] for parent in layer.parents):
+        given = [lineage.ancestors[parent] for parent in number.parents] if name and number.name == name else []
+        for each in given[:1]:
+            if each.site is not None and each.step is Step.ASSIGNED:
+                yield Related(each.site, f"`{name}` gives `{layer.name}` its size")
+
+
+_OUTPUT_SIZES = ("out_features", "out_channels", "hidden_size", "embedding_dim")
+
+
+def _output_size(code: str) -> str:
+    """How the construction of a layer spells the size of what it gives: `width` of `nn.Linear(8, width)`."""
+    try:
+        node = ast.parse(code, mode="eval").body
+    except SyntaxError:
+        return ""
+    if not isinstance(node, ast.Call):
+        return ""
+    named = [word.value for word in node.keywords if word.arg in _OUTPUT_SIZES]
+    return next((ast.unparse(each) for each in (*named, *node.args[1:2])), "")
+
+
 def came(operand: Operand) -> Iterator[Related]:
     """Where an operand got its dims, and where the last layer was built that it went through.
 
@@ -123,9 +156,7 @@ def came(operand: Operand) -> Iterator[Related]:
     """
     shape = operand.meta.shape
     yield from made(operand, kept(shape), str(list(shape)))
-    layer = sizing_layer(operand.lineage)
-    if layer is not None and layer.site is not None:
-        yield Related(layer.site, f"`{layer.name}`, which it went through, is built here")
+    yield from sized(operand.lineage)
 
 
 def _edits(operand: Operand) -> Iterator[tuple[str, tuple[object, ...], Shape]]:

@@ -23,9 +23,18 @@ def device_cause(call: FailedCall, weight: str, given: str) -> Cause | None:
     >>> device_cause(FailedCall("Linear", "layer"), "meta", "cpu") is None
     True
     """
-    causes = [cause for cause in call.causes if cause.quality == "device"]
+    causes = [cause for cause in call.causes if cause.quality == "device" and cause not in without_values(call)]
     fitting = (cause for cause in causes if not are_apart(cause.value, given if _is_kept(cause) else weight))
     return next(fitting, None)
+
+
+def without_values(call: FailedCall) -> tuple[Cause, ...]:
+    """What should have given a layer on meta its values, and did not.
+
+    >>> without_values(FailedCall("Linear", "layer"))
+    ()
+    """
+    return tuple(cause for cause in call.causes if cause.kind in ("emptied", "copied"))
 
 
 def _is_kept(cause: Cause) -> bool:
@@ -46,6 +55,10 @@ def told(cause: Cause) -> Related:
             note = f"`{cause.name}` is moved to {cause.value} here"
         case "default", _:
             note = f"the default {cause.quality} is {cause.value} from here on"
+        case "emptied", _:
+            note = f"`{cause.name}` alone is given memory here"
+        case "copied", _:
+            note = f"what is loaded into `{cause.name}` here is copied, and a tensor on meta keeps no copy"
         case "context", _:
             note = f"what is built in this block is on {cause.value}"
         case _:
@@ -82,6 +95,10 @@ def _cures(cause: Cause) -> Iterator[str]:
     name, equals, value = code.partition(" = ")
     if cause.kind == "unregistered" and equals and name == cause.name:
         yield from (f"{name} = nn.{kind}({value})" for kind, first in _CONTAINERS.items() if value.startswith(first))
+    elif cause.kind == "emptied" and "." in cause.name and code.startswith(cause.name):
+        yield code.replace(cause.name, cause.name.rpartition(".")[0], 1)
+    elif cause.kind == "copied" and code.endswith(")"):
+        yield f"{code[:-1]}, assign=True)"
     elif cause.is_copy_meant and code.startswith(cause.name):
         yield f"copy.deepcopy({cause.name}){code.removeprefix(cause.name)}"
 

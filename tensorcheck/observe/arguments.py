@@ -1,18 +1,21 @@
 """What a function was given under a parameter's name."""
 
 import ast
+import functools
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from tensorcheck.observe.evaluating import UNKNOWN
+from tensorcheck.observe.frames import tree_of
 from tensorcheck.observe.lookups import value_of
-from tensorcheck.observe.scopes import Path, Place, Scope
+from tensorcheck.observe.scopes import Path, Place, Scope, called_name, within
 
 
 def parameter_of(scope: Scope, name: str, path: Path = ()) -> Place | None:
     """What a function was given under this name, or the element of it: its caller's argument, else the default."""
     if isinstance(scope.body, ast.Module):
         return None
-    arguments = scope.body.args
+    arguments, scope = scope.body.args, _with_only_caller(scope)
     names = [argument.arg for argument in [*arguments.posonlyargs, *arguments.args]]
     if name in [*names, *(argument.arg for argument in arguments.kwonlyargs)]:
         given = _given(scope, names, name) or _default(scope, arguments, names, name)
@@ -23,6 +26,43 @@ def parameter_of(scope: Scope, name: str, path: Path = ()) -> Place | None:
         given = _spelled(scope, path[0])
         return given and Place(given.node, given.scope, given.path + path[1:])
     return None
+
+
+def only_caller(scope: Scope) -> Place | None:
+    """The call of a function, where it is known or where its file holds no other."""
+    called = _with_only_caller(scope)
+    return Place(called.call, called.caller) if called.call is not None and called.caller is not None else None
+
+
+def _with_only_caller(scope: Scope) -> Scope:
+    """A function of which nobody knows who called it, with the one call of it that its file holds."""
+    if scope.call is not None or scope.caller is not None or scope.stands_at is not None:
+        return scope
+    tree = tree_of(scope.filename)
+    called = _only_call(tree, getattr(scope.body, "name", "")) if tree is not None else None
+    if called is None:
+        return scope
+    call, body = called
+    function = "" if isinstance(body, ast.Module) else body.name
+    return replace(scope, call=call, caller=Scope(scope.filename, function, body, scope.names, ran=scope.ran))
+
+
+@functools.lru_cache(maxsize=256)
+def _only_call(tree: ast.Module, name: str) -> tuple[ast.Call, ast.Module | ast.FunctionDef] | None:
+    """The only call of a function of this name in a file, and the function that it stands in."""
+    if not name or name.startswith("__"):
+        return None
+    bodies: list[ast.Module | ast.FunctionDef] = [
+        tree,
+        *(each for each in ast.walk(tree) if isinstance(each, ast.FunctionDef)),
+    ]
+    calls = [
+        (node, body)
+        for body in bodies
+        for node in within(body)
+        if isinstance(node, ast.Call) and called_name(node) == name
+    ]
+    return calls[0] if len(calls) == 1 else None
 
 
 def parameters(scope: Scope) -> list[str]:

@@ -33,9 +33,8 @@ def ask(dataset: Any, indices: Sequence[Any], seat: WorkerSeat | None = None) ->
     asked = Asked()
     failed = None
     with undisturbed(), seat.taken(dataset) if seat is not None else contextlib.nullcontext():
-        for index in indices[:_MOST]:
+        for index, named in zip(indices[:_MOST], names_of(dataset, indices), strict=False):
             asked.states.append(RandomState.now())
-            named = index_name(located(dataset, index)[1])
             try:
                 asked.samples.append(Sample(named, value_meta(dataset[index])))
             except Exception as error:  # noqa: BLE001 - whatever it raises is the answer
@@ -78,5 +77,10 @@ def index_name(index: Any) -> int | str:  # noqa: ANN401 - a sampler may give an
 
 
 def names_of(dataset: object, indices: Sequence[Any]) -> Iterator[int | str]:
-    """The indices of a batch, each in the dataset that makes the sample."""
-    return (index_name(located(dataset, index)[1]) for index in indices)
+    """The indices of a batch, each in the dataset that makes the sample; of several, with the dataset's class."""
+    places = [located(dataset, index) for index in indices]
+    is_one = len({type(owner) for owner, _ in places}) == 1
+    return (
+        index_name(index) if is_one else f"sample {index_name(index)} of {type(owner).__name__}"
+        for owner, index in places
+    )

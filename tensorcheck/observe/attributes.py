@@ -15,6 +15,7 @@ from tensorcheck.observe.entering import scope_of
 from tensorcheck.observe.evaluating import UnknownValueError, evaluate
 from tensorcheck.observe.fillings import is_empty_container, put_into
 from tensorcheck.observe.frames import Owner, owner_of, tree_of
+from tensorcheck.observe.origin import written_element
 from tensorcheck.observe.scopes import END, Path, Place, Scope, called_name, within
 
 _REGISTERING = frozenset({"register_buffer", "register_parameter", "add_module", "register_module", "setattr"})
@@ -29,7 +30,8 @@ def definitions(node: ast.Attribute, owner: object, scope: Scope, path: Path = (
     if not found:
         return
     first = _last_before(node, found, scope)
-    filled = list(_filled(node.attr, owner, path)) if is_empty_container(first.node) else []
+    is_filled_later = is_empty_container(written_element(first).node)
+    filled = list(_filled(node.attr, owner, path, scope)) if is_filled_later else []
     yield from filled or [replace(first, path=first.path + path)]
 
 
@@ -44,12 +46,10 @@ def _last_before(node: ast.Attribute, found: Sequence[Place], scope: Scope) -> P
     return same[-1]
 
 
-def _filled(name: str, owner: object, path: Path) -> Iterator[Place]:
+def _filled(name: str, owner: object, path: Path, scope: Scope) -> Iterator[Place]:
     """What the methods of its class put into `self.name`."""
-    cls = owner if isinstance(owner, type) else type(owner)
-    for function in _functions_of(cls, (Owner.USER,)) if owner is not None else ():
-        inner = scope_of(function, owner)
-        if inner is not None:
+    if owner is not None:
+        for inner in _methods(owner, scope, (Owner.USER,)):
             yield from put_into(inner, lambda it: isinstance(it, ast.Attribute) and _is_own(it, name), path)
 
 
@@ -117,9 +117,28 @@ def _in_constructor_call(node: ast.Attribute, cls: type, owner: object, scope: S
     """Of a dataclass, the argument that its maker gave: `Config(width=64)`."""
     if not hasattr(cls, "__dataclass_fields__"):
         return
-    call = construction(owner, cls, scope)
-    if call is not None:
+    calls = [_replacing(node.value, scope), construction(owner, cls, scope)]
+    for call in (each for each in calls if each is not None):
         yield from (Place(word.value, call.scope) for word in _keywords(call) if word.arg == node.attr)
+
+
+def _replacing(node: ast.expr, scope: Scope) -> Place | None:
+    """The call of `dataclasses.replace` that a name stands for, also where a caller handed it over."""
+    for _ in range(_HANDED):
+        if not isinstance(node, ast.Name):
+            break
+        binding = binding_of(scope, node.id, (node.lineno, node.col_offset))
+        given = parameter_of(scope, node.id) if binding is None else None
+        if given is not None and not given.path:
+            node, scope = given.node, given.scope
+        elif binding is not None and not binding.path:
+            node = binding.value
+        else:
+            break
+    return Place(node, scope) if called_name(node) in ("replace", "_replace") else None
+
+
+_HANDED = 4
 
 
 def _keywords(call: Place) -> list[ast.keyword]:
@@ -133,6 +152,12 @@ def given_in_methods(
 
     `owner` is an object or, where none is known, its class; `scope` is where to look for the call of the constructor.
     """
+    for inner in _methods(owner, scope, owners):
+        yield from _given_to_self(inner, name)
+
+
+def _methods(owner: object, scope: Scope | None, owners: Collection[Owner]) -> Iterator[Scope]:
+    """The methods of an object's class, of which the constructor was called where the object was made."""
     cls = owner if isinstance(owner, type) else type(owner)
     for function in _functions_of(cls, owners):
         is_constructor = function.__name__ == "__init__" and scope is not None
@@ -140,7 +165,7 @@ def given_in_methods(
         call = construction(held, cls, scope) if is_constructor and scope is not None else None
         inner = scope_of(function, owner, call)
         if inner is not None:
-            yield from _given_to_self(inner, name)
+            yield inner
 
 
 def _functions_of(cls: type, owners: Collection[Owner]) -> Iterator[FunctionType]:

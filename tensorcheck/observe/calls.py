@@ -32,7 +32,10 @@ def failed_call(
     """The innermost layer or loss below the user's own line; where there is none, what the line itself calls."""
     calls = [frame for frame in below if frame.layer is not None or frame.loss]
     if not calls:
-        call, owner = _with_refused(_operation(user, lineages), user, below, lineages), _owner(user)
+        call, owner = (
+            _with_refused(_operation(user, lineages), user, below, lineages),
+            _owner(user) or _lazy_owner(user),
+        )
         return call if call is None or owner is None else replace(call, owner=meta_of(owner))
     failed = calls[-1]
     direct = next(frame for frame in below if frame.module is not None or frame.loss)
@@ -232,6 +235,15 @@ def _owner(user: StackFrame) -> nn.Module | None:
         if isinstance(value, nn.Module):
             return value if "_parameters" in vars(value) else None
     return None
+
+
+def _lazy_owner(user: StackFrame) -> nn.Module | None:
+    """The lazy module of which the line hands a parameter on: `module` in `init.zeros_(module.bias)`."""
+    node = expression_at(user.frame.f_code, user.instruction)
+    given = node.args if isinstance(node, ast.Call) else []
+    owners = (known_value(each.value, namespace_of(user.frame)) for each in given if isinstance(each, ast.Attribute))
+    lazy = (owner for owner in owners if isinstance(owner, nn.modules.lazy.LazyModuleMixin))
+    return next((owner for owner in lazy if isinstance(owner, nn.Module)), None)
 
 
 def assigned_to(target: ast.AST | None, filename: str) -> ast.expr | None:

@@ -11,6 +11,7 @@ from tensorcheck.calls import Cause, Quality
 from tensorcheck.observe.conversions import conversions
 from tensorcheck.observe.frames import site_of_node, tree_of
 from tensorcheck.observe.lookups import value_of
+from tensorcheck.observe.materialisations import materialisations
 from tensorcheck.observe.scopes import Body, Scope, called_name, within
 from tensorcheck.observe.unregistered import hidden
 
@@ -33,6 +34,8 @@ def causes_of(layer: nn.Module, model: nn.Module | None, scopes: Sequence[Scope]
     yield from sorted(found, key=lambda cause: cause.is_likely)
     yield from (cause for cause in set_defaults(scopes) if _is_as(weight, cause))
     if weight.device.type == torch.device("meta").type:
+        bodies = [(filename, name, body) for filename in _files(scopes) for name, body in _bodies(filename)]
+        yield from materialisations(model if model is not None else layer, bodies)
         yield from _contexts(layer, model, scopes)
 
 

@@ -25,6 +25,7 @@ from tensorcheck.observe.operations import Recorder
 from tensorcheck.observe.optimizer_states import odd_state_of
 from tensorcheck.observe.restorings import restoring_of, saved_beside
 from tensorcheck.observe.schedule_ends import schedule_end_of
+from tensorcheck.observe.scopes import Place
 from tensorcheck.observe.sources import definition_site
 from tensorcheck.observe.stack import StackFrame, standing
 from tensorcheck.observe.subject import Subject
@@ -49,6 +50,8 @@ class RunSoFar:
     recorder: Recorder | None = None
     built: Callable[[nn.Module], Site | None] = lambda _module: None
     """Says which call built a module, if that was heard."""
+    born: Callable[[nn.Module], Place | None] = lambda _module: None
+    """The same call, as a place in the source."""
 
 
 def crash_of(error: BaseException, stage: Stage, sites: Sites, run: RunSoFar = RunSoFar()) -> Crashed:
@@ -71,7 +74,7 @@ class _Reader:
         self._faults: list[Fault] = []
         self._subject = self._read("the model", lambda: _subject(frames, run.subjects), None)
         self._lineages = Lineages(frames, run.trace, self._faults.append)
-        self._modules = _Modules(self._subject, self._lineages, run.built)
+        self._modules = _Modules(self._subject, self._lineages, run)
 
     def crash(self, stage: Stage) -> Crashed:
         """The whole."""
@@ -136,10 +139,11 @@ def _call(user: StackFrame | None, below: Sequence[StackFrame], modules: "_Modul
     layer = [frame.layer for frame in below if frame.layer is not None][-1]
     if layer is None or modules.subject is None:
         return call
-    before = _before(layer, below)
+    before, born = _before(layer, below), modules.run.born(layer)
     return replace(
         call,
-        made=modules.lineages.of_settings(*_known_to(layer, modules.subject)),
+        made=modules.lineages.of_settings(*_known_to(layer, modules.subject), born),
+        chosen=modules.lineages.choice_of(type(layer), born),
         before=modules.meta(before) if before is not None else None,
     )
 
@@ -169,7 +173,14 @@ def _subject(frames: Sequence[StackFrame], subjects: Sequence[Subject]) -> Subje
             return subject
     if subjects:
         return subjects[0]
+    running = running or [owner for frame in frames if (owner := _owner(frame)) is not None]
     return Subject(_whole(frames, running[0])) if running else None
+
+
+def _owner(frame: StackFrame) -> nn.Module | None:
+    """The module whose method of PyTorch's own a frame is: `apply`, `to`."""
+    owner = frame.local("self") if frame.owner is Owner.TORCH else None
+    return cast("nn.Module", owner) if is_a(owner, nn.Module) and "_modules" in vars(owner) else None
 
 
 def _whole(frames: Sequence[StackFrame], running: nn.Module) -> nn.Module:
@@ -188,7 +199,7 @@ class _Modules:
 
     subject: Subject | None
     lineages: Lineages
-    built: Callable[[nn.Module], Site | None]
+    run: RunSoFar
 
     def running(self, frames: Sequence[StackFrame]) -> Iterator[ModuleMeta]:
         """The modules whose `forward` these frames are, each once."""
@@ -202,7 +213,7 @@ class _Modules:
     def meta(self, module: nn.Module) -> ModuleMeta:
         """One of them."""
         read = _meta(module, self.subject, self.lineages)
-        return replace(read, definition=_closer(read.definition, self.built(module)))
+        return replace(read, definition=_closer(read.definition, self.run.built(module)))
 
 
 def _closer(read: Site | None, heard: Site | None) -> Site | None:

@@ -23,7 +23,7 @@ def cut_in(dataset: Any, index: Any, state: RandomState | None) -> Cut | None:  
     """The last slice, while a sample was made once more, that took less than its line says."""
     found: list[Cut] = []
 
-    def ended(frame: FrameType, line: int) -> None:
+    def ended(frame: FrameType, line: int, _: object) -> None:
         found.extend(_cuts(frame, line))
 
     replayed(dataset, index, ended, state)

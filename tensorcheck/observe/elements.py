@@ -1,6 +1,8 @@
 """One step back from an element of a structure: of a display, a comprehension, or what `zip` and the like give."""
 
 import ast
+import copy
+import functools
 from collections.abc import Iterator
 
 from torch import nn
@@ -28,7 +30,7 @@ def elements(place: Place, value: object) -> Iterator[Origin]:
     elif isinstance(node, ast.Dict):
         yield from (part(each, scope, rest) for each in _values(node, first))
     elif isinstance(node, ast.ListComp | ast.GeneratorExp | ast.SetComp):
-        yield part(node.elt, scope, rest)
+        yield part(_in_turn(node, first) if isinstance(first, int) else node.elt, scope, rest)
     elif isinstance(node, ast.DictComp):
         yield part(node.value, scope, rest)
     elif isinstance(node, ast.Call):
@@ -44,6 +46,28 @@ def _of_display(node: ast.Tuple | ast.List, scope: Scope, path: Path) -> Iterato
         return
     for each in node.elts:
         yield part(each.value, scope, (None, *rest)) if isinstance(each, ast.Starred) else part(each, scope, rest)
+
+
+@functools.lru_cache(maxsize=512)
+def _in_turn(node: ast.ListComp | ast.GeneratorExp | ast.SetComp, index: int) -> ast.expr:
+    """The element at an index of a comprehension, with what its variable stands for in that turn; always the same."""
+    generator = node.generators[0]
+    if len(node.generators) > 1 or generator.ifs or not isinstance(generator.target, ast.Name):
+        return node.elt
+    turn = ast.Subscript(generator.iter, ast.copy_location(ast.Constant(index), generator.iter), ast.Load())
+    element = _Replacing(generator.target.id, ast.copy_location(turn, generator.iter)).visit(copy.deepcopy(node.elt))
+    assert isinstance(element, ast.expr)  # noqa: S101 - a name was put in the place of a name
+    return element
+
+
+class _Replacing(ast.NodeTransformer):
+    """An expression in the place of each use of a name."""
+
+    def __init__(self, name: str, instead: ast.expr) -> None:
+        self._name, self._instead = name, instead
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        return self._instead if node.id == self._name else node
 
 
 def _values(node: ast.Dict, first: object) -> Iterator[ast.expr]:

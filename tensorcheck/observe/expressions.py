@@ -39,7 +39,8 @@ def parts_of(node: ast.AST | None, names: Namespace) -> Iterator[tuple[str, ast.
             if isinstance(node.func, ast.Attribute) and not _is_namespace(node.func.value, names):
                 yield "self", node.func.value
             yield from ((str(index), argument) for index, argument in enumerate(node.args))
-            yield from ((word.arg, word.value) for word in node.keywords if word.arg)
+            for word in node.keywords:
+                yield from [(word.arg, word.value)] if word.arg else _unpacked(word.value, names)
         case ast.BinOp():
             yield from (("0", node.left), ("1", node.right))
         case ast.AugAssign():
@@ -56,6 +57,15 @@ def parts_of(node: ast.AST | None, names: Namespace) -> Iterator[tuple[str, ast.
             yield "self", node.value
         case ast.Name():
             yield "0", node
+
+
+def _unpacked(node: ast.expr, names: Namespace) -> Iterator[tuple[str, ast.expr]]:
+    """The elements of a dict that a call unpacks: `options["shuffle"]` of `**options`."""
+    known = known_value(node, names)
+    for key in known if isinstance(known, dict) else ():
+        if isinstance(key, str):
+            element = ast.Subscript(value=node, slice=ast.Constant(key), ctx=ast.Load())
+            yield key, ast.fix_missing_locations(ast.copy_location(element, node))
 
 
 def _is_namespace(node: ast.expr, names: Namespace) -> bool:

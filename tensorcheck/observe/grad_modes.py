@@ -3,7 +3,9 @@
 import ast
 import functools
 
+from tensorcheck.observe.arguments import only_caller
 from tensorcheck.observe.frames import site_of_node, tree_of
+from tensorcheck.observe.scopes import Place
 from tensorcheck.sites import Site
 
 _OFF = frozenset({"no_grad", "inference_mode", "set_grad_enabled"})
@@ -37,6 +39,22 @@ def switched_off(node: ast.expr, filename: str) -> Site | None:
     around = [span for span in _spans(tree) if span[0] <= node.lineno <= span[1]] if tree is not None else []
     first, _, switch, function = max(around, key=lambda span: span[0], default=(0, 0, None, ""))
     return site_of_node(switch, filename, function) if switch is not None and first else None
+
+
+def switched_off_outside(place: Place) -> Site | None:
+    """The same, also of the function that the place stands in, where its file holds one call of it, and so outwards."""
+    for _ in range(_OUTWARDS):
+        found = switched_off(place.node, place.scope.filename)
+        if found is not None:
+            return found
+        outer = only_caller(place.scope)
+        if outer is None:
+            break
+        place = outer
+    return None
+
+
+_OUTWARDS = 4
 
 
 @functools.lru_cache(maxsize=16)

@@ -18,11 +18,12 @@ from tensorcheck.observe.building import building_calls
 from tensorcheck.observe.describe import tensor_meta
 from tensorcheck.observe.entering import scopes_of
 from tensorcheck.observe.frames import Owner, expression_at, site_of_node
-from tensorcheck.observe.grad_modes import device_set, switched_off
+from tensorcheck.observe.grad_modes import device_set, switched_off_outside
 from tensorcheck.observe.lookups import element_of, value_of
 from tensorcheck.observe.origin import Origin, with_path
 from tensorcheck.observe.origins import origins
 from tensorcheck.observe.rehearsing import rehearsed
+from tensorcheck.observe.returned_metas import returned_meta
 from tensorcheck.observe.scopes import Path, Place, Scope, called_name
 from tensorcheck.observe.sources import arguments_of, constructions, definition_place
 from tensorcheck.observe.stack import StackFrame, standing
@@ -80,20 +81,35 @@ class Lineages:
         if self.scope is None:
             return None
         traced = self._traced.get(_span(site_of_node(node, self.scope.filename, self.scope.function)))
-        return traced or rehearsed(node, self.scope.names, under_autocast=self._may_be_cast)
+        return (
+            traced
+            or rehearsed(node, self.scope.names, under_autocast=self._may_be_cast)
+            or returned_meta(node, self.scope, under_autocast=self._may_be_cast)
+        )
 
     @property
     def _may_be_cast(self) -> bool:
         """Whether some file of the running code uses autocast, which would have changed what its functions give."""
         return any("autocast" in line for scope in self._scopes for line in getlines(scope.filename))
 
-    def of_settings(self, model: nn.Module, path: str) -> dict[str, Lineage]:
-        """Where each argument that a layer was built with was written, by the setting's name."""
+    def of_settings(self, model: nn.Module, path: str, born: Place | None) -> dict[str, Lineage]:
+        """Where each argument that a layer was built with was written, by the setting's name.
+
+        `born` is the call that built it, where that was heard.
+        """
         place = definition_place(model, path, self.scope)
         layer = model.get_submodule(path)
-        candidates = constructions(place, type(layer)) if place is not None else ()
-        found = [self._of_arguments(candidate, type(layer)) for candidate in candidates]
+        candidates = list(constructions(place, type(layer))) if place is not None else []
+        found = [self._of_arguments(each, type(layer)) for each in [*([born] if born is not None else []), *candidates]]
         return max(found, key=lambda made: _agreeing(made, layer), default={})
+
+    def choice_of(self, kind: type, born: Place | None) -> Site | None:
+        """Where a layer's class was chosen, if the call that built it calls it by another name: `NORMS["layer"]`."""
+        if born is None or born.called == kind.__name__ or not isinstance(born.node, ast.Call):
+            return None
+        named = self._of_argument(born.node.func, born.scope).ancestors[1:]
+        sites = [each.site for each in named if each.site is not None and _names(each.site.code, kind)]
+        return sites[-1] if len({(site.file, site.line) for site in sites}) == 1 else None
 
     def _of_arguments(self, place: Place, kind: type) -> dict[str, Lineage]:
         named = arguments_of(place.node, kind) if isinstance(place.node, ast.Call) else {}
@@ -147,6 +163,10 @@ def lineage_of_argument(trace: Trace, meta: TensorMeta | None = None) -> Lineage
         node = expression_at(user.frame.f_code, user.instruction) if user is not None else None
         argument = node.args[0] if isinstance(node, ast.Call) and node.args else None
         return Lineages(frames, trace).of(argument, meta)
+
+
+def _names(code: str, kind: type) -> bool:
+    return code.rpartition(".")[2] == kind.__name__
 
 
 def _agreeing(made: Mapping[str, Lineage], layer: nn.Module) -> int:
@@ -238,10 +258,10 @@ class _Graph:
             site,
             meta,
             plain,
-            function=_function(node, origin.place.path),
+            function=_function(node, origin.place.path) or _indexing(node, scope),
             takes_dtype=_takes_dtype(node),
             device_set=device_set(node, scope.filename),
-            grad_off=switched_off(node, scope.filename),
+            grad_off=switched_off_outside(origin.place),
         )
 
 
@@ -258,6 +278,12 @@ def _takes_dtype(node: ast.expr) -> bool:
     is_such = isinstance(node, ast.Call) and called_name(node) in ("tensor", "as_tensor")
     has_dtype = isinstance(node, ast.Call) and any(word.arg in ("dtype", None) for word in node.keywords)
     return is_such and not has_dtype and torch.get_default_dtype() is torch.float32
+
+
+def _indexing(node: ast.expr, scope: Scope) -> str:
+    """`index` of a part of a tensor or an array, which has not the shape of the whole."""
+    is_part = isinstance(node, ast.Subscript) and isinstance(value_of(node.value, scope), Tensor | np.ndarray)
+    return "index" if is_part else ""
 
 
 def _function(node: ast.expr, path: Path) -> str:  # noqa: PLR0911 - one return for each kind of node

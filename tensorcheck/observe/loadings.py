@@ -11,11 +11,12 @@ from torch.utils.data import Subset, SubsetRandomSampler, WeightedRandomSampler,
 
 from tensorcheck.lineage import Lineage
 from tensorcheck.loading import Fault, Loading, Part, Sample, Unfit, Value, first_fault
-from tensorcheck.observe.asking import Asked, ask, index_name, names_of
+from tensorcheck.observe.asking import Asked, ask, index_name, located, names_of
 from tensorcheck.observe.constructions import construction_of
 from tensorcheck.observe.cuts import cut_in
 from tensorcheck.observe.drawn import DrawnIndices
 from tensorcheck.observe.failures import failure_in, failure_told
+from tensorcheck.observe.first_looks import Draw, first_look
 from tensorcheck.observe.frames import Owner, expression_at, position_of, tree_of
 from tensorcheck.observe.indices import indices_of
 from tensorcheck.observe.known_datasets import known_of
@@ -23,7 +24,7 @@ from tensorcheck.observe.lineages import Lineages
 from tensorcheck.observe.replaying import executed_lines
 from tensorcheck.observe.samples import kind_of, value_meta
 from tensorcheck.observe.stack import StackFrame
-from tensorcheck.observe.undisturbed import RandomState, WorkerSeat
+from tensorcheck.observe.undisturbed import WorkerSeat
 
 _ITERATOR = dataloader._BaseDataLoaderIter  # noqa: SLF001 - what `iter(loader)` gives has no public name
 _FETCHER = _utils.fetch._BaseDatasetFetcher  # noqa: SLF001 - what asks the dataset, in this process or in a worker
@@ -108,17 +109,21 @@ class _Crash:
             return Lineage()
         return Lineages(self.above[: last + 1]).of(_asked_of(self.above[last]), None)
 
-    def with_lineage(self, fault: Fault, index: object, state: RandomState | None) -> Fault:
+    def with_lineage(self, fault: Fault, odd: Draw | None, other: Draw | None) -> Fault:
         """A fault with where the dataset's source makes that part of its sample, which is made once more to see how.
 
-        `index` is None where it can't be asked for.
+        `odd` and `other` are None where these samples can't be asked for.
         """
         dataset = self.iterator._dataset  # noqa: SLF001 - the loader itself is out of reach from here
-        again = executed_lines(dataset, index, state) if index is not None else None
+        again = executed_lines(dataset, odd.index, odd.state) if odd is not None else None
         is_same = again is not None and again.value == fault.odd.value  # and so no chance decided otherwise
         path = [ast.literal_eval(subscript[1:-1]) for subscript in fault.path if _is_literal(subscript)]
         ran = again.lines if again is not None and is_same else frozenset[tuple[str, int]]()
-        return replace(fault, lineage=Lineages(self.above).of_sample(dataset, tuple(path), ran))
+        first = None
+        if is_same and odd is not None and other is not None and fault.mismatch is not None:
+            first = first_look(dataset, odd, other, fault.odd_value, fault.mismatch)
+        made_by = located(dataset, odd.index)[0] if odd is not None else dataset
+        return replace(fault, lineage=Lineages(self.above).of_sample(made_by, tuple(path), ran), first=first)
 
 
 def _sampler_lineage(lineage: Lineage) -> Lineage:
@@ -205,11 +210,13 @@ def _collating(
     samples = tuple(Sample(name, value_meta(value)) for name, value in zip(names, values, strict=False))
     failure = failure_in(inside, crash.error, known.collate) if known.collate else None
     fault = first_fault(samples)
-    index = indices[names.index(fault.odd.index)] if fault is not None and not known.is_stream else None
-    cut = (
-        cut_in(dataset, index, None) if fault is not None and fault.mismatch == "shape" and index is not None else None
-    )
-    fault = crash.with_lineage(fault, index, None) if fault is not None else None
+    if fault is None or known.is_stream:
+        fault = crash.with_lineage(fault, None, None) if fault is not None else None
+        return replace(known, indices=tuple(names), samples=samples, fault=fault, failure=failure)
+    draws = {id(sample): Draw(index, None) for sample, index in zip(samples, indices, strict=False)}
+    odd, other = draws[id(fault.odd)], draws.get(id(fault.other))
+    cut = cut_in(dataset, odd.index, None) if fault.mismatch == "shape" else None
+    fault = crash.with_lineage(fault, odd, other)
     return replace(known, indices=tuple(names), samples=samples, fault=fault, failure=failure, cut=cut)
 
 
@@ -272,10 +279,10 @@ def _collated_again(crash: _Crash, known: Loading, indices: Sequence[Any], asked
     fault = first_fault(samples)
     if fault is None:
         return replace(known, samples=tuple(samples))
-    place = next(at for at, sample in enumerate(samples) if sample is fault.odd)
-    index, state = indices[place], asked.states[place]
-    cut = cut_in(crash.iterator._dataset, index, state) if fault.mismatch == "shape" else None  # noqa: SLF001 - likewise
-    fault = crash.with_lineage(fault, index, state)
+    draws = {id(sample): Draw(*each) for sample, *each in zip(samples, indices, asked.states, strict=False)}
+    odd = draws[id(fault.odd)]
+    cut = cut_in(crash.iterator._dataset, *odd) if fault.mismatch == "shape" else None  # noqa: SLF001 - likewise
+    fault = crash.with_lineage(fault, odd, draws.get(id(fault.other)))
     return replace(known, samples=tuple(samples), fault=fault, cut=cut)
 
 

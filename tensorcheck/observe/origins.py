@@ -175,8 +175,11 @@ def _of_call(node: ast.Call, scope: Scope, path: Path) -> Iterator[Origin]:
         yield from returned(Step.RETURNED, inner, path)
         return
     yield from _placed(node, scope)
+    yield from _typed(node, scope)
     name = str(getattr(called, "__name__", called_name(node)))
-    if name == "next" and node.args:
+    if called is torch.device and node.args:
+        yield Origin(Step.PLACED, ast.unparse(node.args[0]), Place(node.args[0], scope))
+    elif name == "next" and node.args:
         yield part(node.args[0], scope, (None, *path))
     elif name in _FACTORIES:
         sizes = (argument for argument in node.args if _may_be_a_source(argument, scope))
@@ -191,8 +194,31 @@ def _placed(node: ast.Call, scope: Scope) -> Iterator[Origin]:
     """What names the device of what a call gives."""
     named = [word.value for word in node.keywords if word.arg == "device"]
     if called_name(node) == "to" and not named:
-        named = [each for each in node.args[:1] if isinstance(value_of(each, scope), torch.device)]
+        named = [each for each in node.args[:1] if _is_device(value_of(each, scope))]
     yield from (Origin(Step.PLACED, ast.unparse(each), Place(each, scope)) for each in named)
+
+
+def _typed(node: ast.Call, scope: Scope) -> Iterator[Origin]:
+    """The name that a dtype has been given, where what a call gives has the dtype of that name."""
+    named = [word.value for word in node.keywords if word.arg == "dtype"]
+    if called_name(node) in ("astype", "to", "type") and not named:
+        named = [each for each in node.args[:1] if _is_dtype(value_of(each, scope))]
+    for each in named:
+        is_library = isinstance(each, ast.Attribute) and isinstance(value_of(each.value, scope), ModuleType)
+        if isinstance(each, ast.Name | ast.Attribute | ast.Subscript) and not is_library:
+            yield Origin(Step.TYPED, ast.unparse(each), Place(each, scope))
+
+
+def _is_dtype(value: object) -> bool:
+    return isinstance(value, torch.dtype | np.dtype) or (isinstance(value, type) and issubclass(value, np.generic))
+
+
+def _is_device(value: object) -> bool:
+    """Whether a value is a device, or the name of one."""
+    return isinstance(value, torch.device) or (isinstance(value, str) and value.partition(":")[0] in _DEVICES)
+
+
+_DEVICES = frozenset({"cpu", "cuda", "hpu", "meta", "mps", "xla", "xpu"})
 
 
 def _of_unknown(node: ast.Call, called: object, scope: Scope) -> Iterator[Origin]:

@@ -84,7 +84,7 @@ class _Rehearsal:
         match node:
             case ast.Call():
                 return self._called(node)
-            case ast.BinOp():
+            case ast.BinOp() | ast.Compare():
                 return self._computed(node)
             case ast.Attribute():
                 return self._read(node)
@@ -119,12 +119,13 @@ class _Rehearsal:
             return tuple(self._index(element) for element in node.elts)
         return self.value(node)
 
-    def _computed(self, node: ast.BinOp) -> object:
-        function = _OPERATORS.get(type(node.op))
-        if function is None or (function == "matmul" and self._under_autocast):
+    def _computed(self, node: ast.BinOp | ast.Compare) -> object:
+        operator, *others = [node.op] if isinstance(node, ast.BinOp) else node.ops
+        function = _OPERATORS.get(type(operator))
+        if function is None or others or (function == "matmul" and self._under_autocast):
             raise UnknownValueError
         left = self.value(node.left)
-        right = self.value(node.right)
+        right = self.value(node.right if isinstance(node, ast.BinOp) else node.comparators[0])
         return getattr(torch, function)(left, right) if isinstance(left, Tensor) else getattr(right, function)(left)
 
     def _called(self, node: ast.Call) -> object:
@@ -205,11 +206,17 @@ def _is_of_torch(function: FunctionType | BuiltinFunctionType) -> bool:
     return str(owner).split(".")[0] in ("torch", "_VariableFunctionsClass")
 
 
-_OPERATORS: Mapping[type[ast.operator], str] = {
+_OPERATORS: Mapping[type[ast.AST], str] = {
     ast.Add: "add",
     ast.Sub: "sub",
     ast.Mult: "mul",
     ast.Div: "true_divide",
     ast.MatMult: "matmul",
     ast.Pow: "pow",
+    ast.Lt: "lt",
+    ast.LtE: "le",
+    ast.Gt: "gt",
+    ast.GtE: "ge",
+    ast.Eq: "eq",
+    ast.NotEq: "ne",
 }

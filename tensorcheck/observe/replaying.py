@@ -23,7 +23,8 @@ class Replay:
     """What the sample was like; None where making it raised."""
 
 
-LineEnded = Callable[[FrameType, int], None]
+LineEnded = Callable[[FrameType, int, tuple[object, ...]], None]
+"""Told of a frame, the number of its line that has run, and what that line returned, if it returned."""
 
 
 class Replaying:
@@ -33,11 +34,11 @@ class Replaying:
         self._ended = ended
         self._running: dict[FrameType, int] = {}
 
-    def watch(self, frame: FrameType, event: str) -> None:
+    def watch(self, frame: FrameType, event: str, argument: object) -> None:
         """Hear of an event of a frame; a line has ended when the next one begins or the function returns."""
         line = self._running.pop(frame, None)
         if line is not None and event in ("line", "return"):
-            self._ended(frame, line)
+            self._ended(frame, line, (argument,) if event == "return" else ())
         elif line is not None:
             self._running[frame] = line
         if event == "line":
@@ -58,7 +59,7 @@ def executed_lines(dataset: Any, index: Any, state: RandomState | None = None) -
     """
     lines: list[tuple[str, int]] = []
 
-    def ended(frame: FrameType, line: int) -> None:
+    def ended(frame: FrameType, line: int, _: object) -> None:
         if len(lines) <= _MOST_LINES:
             lines.append((frame.f_code.co_filename, line))
 

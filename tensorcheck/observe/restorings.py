@@ -105,7 +105,8 @@ def _sizes(
         if isinstance(saved, Tensor) and saved.shape != value.shape:
             path = key.rpartition(".")[0]
             layer = module_meta(model.get_submodule(path), path, _definition(model, path, lineages))
-            yield WrongSize(key, tensor_meta(saved), tensor_meta(value), layer)
+            made = lineages.of_settings(model, path, None) if path else {}
+            yield WrongSize(key, tensor_meta(saved), tensor_meta(value), layer, made)
 
 
 def _definition(model: nn.Module, path: str, lineages: Lineages) -> Site | None:

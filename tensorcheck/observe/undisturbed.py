@@ -68,8 +68,8 @@ class WorkerSeat:
             state._worker_info = before  # noqa: SLF001
 
 
-LineWatch = Callable[[FrameType, str], None]
-"""Hears of each call, line, return and exception of a frame of the user's."""
+LineWatch = Callable[[FrameType, str, object], None]
+"""Hears of each call, line, return and exception of a frame of the user's; of a return with what is returned."""
 
 
 @contextlib.contextmanager
@@ -96,13 +96,13 @@ def undisturbed(watch: LineWatch | None = None, seconds: float = _SECONDS) -> It
 def _until(deadline: float, watch: LineWatch | None) -> Callable[[FrameType, str, Any], Any]:
     """A tracer of the user's frames; it never raises in another's, such as those that undo all this."""
 
-    def trace(frame: FrameType, event: str, argument: Any) -> Any:  # noqa: ANN401, ARG001 - Python's own signature
+    def trace(frame: FrameType, event: str, argument: Any) -> Any:  # noqa: ANN401 - Python's own signature
         if owner_of(frame.f_code.co_filename) is not Owner.USER:
             return None
         if time.monotonic() > deadline:
             raise TimeIsUpError
         if watch is not None:
-            watch(frame, event)
+            watch(frame, event, argument)
         return trace
 
     return trace

@@ -153,7 +153,7 @@ class Padded(Dataset[torch.Tensor]):
 def test_the_branch_that_made_a_sample_is_named_and_no_other(workers: int) -> None:
     (finding,) = tensorcheck.explain(crash_of(DataLoader(Padded(), batch_size=4, num_workers=workers))).findings
 
-    assert [related.site.code for related in finding.related if "returned" in related.note] == [
+    assert [related.site.code for related in finding.related if "from here on" in related.note] == [
         "torch.cat([row, torch.zeros(2)])"
     ]
 

@@ -125,10 +125,10 @@ OPERANDS = {
 class Shifted(nn.Module):
     def __init__(self, device):
         super().__init__()
-        self.device = torch.device(device)  # HERE
+        self.device = torch.device(device)
     def forward(self, rows):
         return rows + torch.ones(4, device=self.device)
-Shifted("meta")(torch.zeros(4))
+Shifted("meta")(torch.zeros(4))  # HERE
 """,
     "a block": """
 with torch.device("meta"):  # HERE

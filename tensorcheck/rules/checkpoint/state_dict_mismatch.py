@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from tensorcheck.events.crash import Crashed
 from tensorcheck.findings import Finding, Related, Severity
+from tensorcheck.lineage_wording import written
 from tensorcheck.restoring import Restoring, WrongSize
 from tensorcheck.rule import Rule
 from tensorcheck.wording import counted, first_that_fits, label_for, listed, short
@@ -262,3 +263,17 @@ def _related(event: Crashed, state: Restoring) -> Iterator[Related]:
         if site is not None and (site.file, site.line) not in seen:
             seen.add((site.file, site.line))
             yield Related(site, note)
+    for place in (place for size in state.sizes[:1] for place in _numbers(size)):
+        if (place.site.file, place.site.line) not in seen:
+            seen.add((place.site.file, place.site.line))
+            yield place
+
+
+def _numbers(size: WrongSize) -> Iterator[Related]:
+    """Where the number was written that the module was built with and that the saved one had not."""
+    pairs = zip(size.own.shape, size.saved.shape, strict=False)
+    wrong = {own for own, saved in pairs if own != saved}
+    settings = size.layer.settings if size.layer is not None else {}
+    for name, lineage in size.made.items():
+        if settings.get(name) in wrong:
+            yield from written(lineage, settings[name])

@@ -9,7 +9,7 @@ from tensorcheck.knowledge.loading_words import circumstances, field_site, field
 from tensorcheck.loading import Fault, Loading, Sample, Value
 from tensorcheck.rule import Rule
 from tensorcheck.tensors import TensorMeta
-from tensorcheck.wording import first_that_fits, label_for
+from tensorcheck.wording import first_that_fits, label_for, short
 
 _STACKED = re.compile(
     r"stack expects each tensor to be equal size, but got \[(.*?)\] at entry 0 and \[(.*?)\] at entry (\d+)"
@@ -173,7 +173,10 @@ def _whole(fault: Fault, value: Value | None) -> str:
 
 
 def _made(loading: Loading, fault: Fault | None) -> Iterator[Related]:
+    if fault is not None and fault.first is not None:
+        what = f"is {_shown(fault, fault.first.value)} in {fault.odd.name} from here on"
+        yield Related(fault.first.site, f"`{short(fault.first.site.code)}` {what}")
     if loading.cut is not None:
         yield from made_at(loading.cut.lineage, most=3)
-    elif fault is not None:
+    elif fault is not None and fault.first is None:
         yield from made_at(fault.lineage)

@@ -7,7 +7,7 @@ from tensorcheck.calls import Cause, FailedCall, Operand
 from tensorcheck.events.crash import Crashed
 from tensorcheck.findings import Finding, Related, Severity
 from tensorcheck.knowledge.placement import IS_ABOUT_DEVICES, device_places, guilty_pair
-from tensorcheck.knowledge.weight_causes import cure, device_cause, told
+from tensorcheck.knowledge.weight_causes import cure, device_cause, told, without_values
 from tensorcheck.lineage import Step
 from tensorcheck.modules import ModuleMeta
 from tensorcheck.rule import Rule
@@ -94,6 +94,7 @@ class UnmaterializedModule(Rule[Crashed]):
         headline = first_that_fits(full, *headlines)
         cause = device_cause(call, weight.device, given.meta.device)
         is_kept = cause is not None and cause.kind == "unregistered"
+        failed = without_values(call)[:1] if not is_kept else ()
         yield self.finding(
             headline,
             label=label_for(headline, str(given.meta), given.meta.notation),
@@ -101,10 +102,12 @@ class UnmaterializedModule(Rule[Crashed]):
             got=f"weights on {weight.device}",
             site=given.site or event.site,
             module=layer.path,
-            related=(told(cause),) if cause is not None and is_kept else _places(call, layer, cause, given),
+            related=(told(cause),)
+            if cause is not None and is_kept
+            else (*map(told, failed), *_places(call, layer, cause, given)),
             path=how_it_got_here(event.calls),
             notes=() if is_kept else (_EMPTY,),
-            help=cure(cause),
+            help=next(filter(None, map(cure, failed)), "") or cure(cause),
         )
 
     def _moved(self, event: Crashed, call: FailedCall) -> Finding:
@@ -151,12 +154,15 @@ class UnmaterializedModule(Rule[Crashed]):
     def _lazy(self, event: Crashed, call: FailedCall) -> Finding:
         owner, given = call.owner, call.first
         name = f"`{short(given.spelled)}`" if given is not None else "a parameter"
-        kind = owner.kind if owner is not None and owner.kind.startswith("Lazy") else "a lazy module"
+        lazy = owner if owner is not None and owner.kind.startswith("Lazy") else None
+        kind = titled(lazy) if lazy is not None and lazy.path else lazy.kind if lazy is not None else "a lazy module"
         return self.finding(
             first_that_fits(f"{name} of {kind} has no shape yet for `{call.function}`", f"{name} has no shape yet"),
             expected="a parameter with a shape",
             got="an uninitialised parameter",
             site=_site(event, given),
+            module=lazy.path if lazy is not None else None,
+            related=(Related(lazy.definition, f"{title(lazy)} is built here"),) if lazy and lazy.definition else (),
             notes=("a lazy module takes its sizes from the first batch that it sees",),
         )
 

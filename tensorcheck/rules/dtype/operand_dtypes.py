@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 from tensorcheck.calls import FailedCall, Operand
 from tensorcheck.events.crash import Crashed
@@ -13,6 +14,7 @@ from tensorcheck.optimizing import OddState
 from tensorcheck.rule import Rule
 from tensorcheck.tensors import NamedTensor, TensorMeta
 from tensorcheck.wording import (
+    each_line_once,
     expectation,
     first_that_fits,
     how_it_got_here,
@@ -94,7 +96,8 @@ class OperandDtypes(Rule[Crashed]):
             yield from self._operation(event, call)
 
     def _operation(self, event: Crashed, call: FailedCall) -> Iterator[Finding]:
-        mask = next((operand for operand, _ in index_operands(call) if "mask" in event.message), None)
+        masks = (operand for operand, _ in index_operands(call) if "mask" in event.message)
+        mask = next((operand for operand in masks if operand.meta.dtype != "bool"), None)
         pair = _pair(call)
         if mask is not None and call.first is not None:
             yield self._mask(event, call, mask)
@@ -115,7 +118,11 @@ class OperandDtypes(Rule[Crashed]):
             f"{function} got {guilty.meta.dtype} beside {other.meta.dtype}",
         )
         fixes = (*castings(guilty, other.meta.dtype), *castings(other, guilty.meta.dtype))
-        return self._found(event, headline, guilty, other.meta, fixes)
+        found = self._found(event, headline, guilty, other.meta, fixes)
+        is_learned = other.meta.requires_grad and other.meta.is_leaf
+        came = () if is_learned else dtype_places(other)
+        begun = tuple(dict.fromkeys((*came[:1], *came[-1:])))
+        return replace(found, related=each_line_once((*found.related, *begun), found.site))
 
     def _mask(self, event: Crashed, call: FailedCall, mask: Operand) -> Finding:
         headline = f"{subject(call, event.site)} got {mask.meta.dtype} `{short(mask.spelled)}` as its mask"

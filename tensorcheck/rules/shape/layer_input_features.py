@@ -11,8 +11,8 @@ from tensorcheck.events.forward import ModuleCalled
 from tensorcheck.findings import Finding, Related, Severity
 from tensorcheck.fixes import ChangeSetting, Fix
 from tensorcheck.knowledge.misfit_fixes import fixes_of, sure_help
-from tensorcheck.knowledge.misfits import Misfit, lacks_channels, misfit_of, order_of
-from tensorcheck.knowledge.reshaping import sizing_layer
+from tensorcheck.knowledge.misfits import Misfit, is_of_images, lacks_channels, misfit_of, order_of
+from tensorcheck.knowledge.reshaping import sized
 from tensorcheck.lineage_wording import made, written
 from tensorcheck.modules import ModuleMeta
 from tensorcheck.rule import Rule
@@ -195,12 +195,14 @@ def _places(event: Crashed, call: FailedCall, layer: ModuleMeta, misfit: Misfit)
     if layer.definition is not None:
         yield Related(layer.definition, f"{title(layer)} is built for {value} here")
     yield from written(call.made.get(misfit.setting), value)
+    if call.chosen is not None:
+        yield Related(call.chosen, f"`{layer.kind}` is chosen here")
     given, came = misfit.operand, misfit.came
-    maker = next((each for each in reversed(event.calls) if _gave(each, given.meta)), None)
+    maker = next((each for each in reversed(event.calls) if _gave(each, misfit)), None)
     if maker is not None and maker.module.definition is not None:
         yield Related(maker.module.definition, _giving(maker.module, counted(came, _unit(layer, misfit))))
-    elif (built := sizing_layer(given.lineage)) is not None and built.site is not None:
-        yield Related(built.site, f"`{built.name}`, which it went through, is built here")
+    else:
+        yield from sized(given.lineage)
 
     def has_the_size(meta: TensorMeta) -> bool:
         return came in meta.shape
@@ -209,16 +211,25 @@ def _places(event: Crashed, call: FailedCall, layer: ModuleMeta, misfit: Misfit)
 
 
 def _notes(event: Crashed, layer: ModuleMeta, misfit: Misfit) -> Iterator[str]:
-    """Who gave the size that came, if that was a layer whose line is not known."""
-    maker = next((each for each in reversed(event.calls) if _gave(each, misfit.operand.meta)), None)
+    """Who gave the size that came, if that was a layer whose line is not known; and what takes channels instead."""
+    shape = misfit.operand.meta.shape
+    if layer.layer == "LayerNorm" and is_of_images(misfit) and shape[1] == misfit.wanted:
+        yield f"dim 1 has {misfit.wanted}, but LayerNorm takes the last; nn.GroupNorm(1, {misfit.wanted}) takes dim 1"
+    maker = next((each for each in reversed(event.calls) if _gave(each, misfit)), None)
     if maker is not None and maker.module.definition is None:
         yield _giving(maker.module, counted(misfit.came, _unit(layer, misfit)))
 
 
-def _gave(call: ModuleCalled, meta: TensorMeta) -> bool:
-    """Whether a layer of PyTorch's own gave just such a tensor, by a setting of its own."""
-    is_sized = any(name.startswith("out_") or name in _WIDTHS for name in call.module.settings)
-    return is_sized and any(output.meta.shape == meta.shape for output in call.outputs)
+def _gave(call: ModuleCalled, misfit: Misfit) -> bool:
+    """Whether a layer of PyTorch's own gave just such a tensor, and its size in that dim by a setting of its own."""
+    shape, settings = misfit.operand.meta.shape, call.module.settings
+    is_sized = any(name.startswith("out_") or name in _WIDTHS for name in settings)
+    is_in_dim = "out_channels" not in settings or misfit.dim == 1 or len(shape) < _BATCH_OF_ROWS
+    return is_sized and is_in_dim and any(output.meta.shape == shape for output in call.outputs)
+
+
+_BATCH_OF_ROWS = 3
+"""Dims of what a convolution takes and gives, at least; then the channels are dim 1."""
 
 
 _WIDTHS = ("embedding_dim", "hidden_size")
