@@ -28,6 +28,7 @@ from tensorcheck.observe.frames import Sites
 from tensorcheck.observe.freeze_places import FreezePlaces
 from tensorcheck.observe.model_finder import ModelFinder
 from tensorcheck.observe.models import ModelProbe
+from tensorcheck.observe.passes import Passes
 from tensorcheck.observe.patches import Listener
 from tensorcheck.observe.probe import Probe
 from tensorcheck.observe.probes import all_probes
@@ -80,6 +81,8 @@ class Session:
         """How many times `backward` has returned so far."""
         self.drawn = DrawnIndices()
         """What the samplers gave last, for loaders with workers."""
+        self.passes = Passes(self.sites)
+        """The passes over DataLoaders that are under way."""
         self._optimizers = weakref.WeakSet(options.optimizers)
         self._loaders = weakref.WeakSet(options.loaders)
         self._names_optimizers, self._names_loaders = bool(options.optimizers), bool(options.loaders)

@@ -10,6 +10,30 @@ from tensorcheck.tensors import TensorMeta
 
 
 @dataclass(frozen=True, slots=True)
+class Fed:
+    """The function that a tensor came out of last, but for views, casts, indexing, dropout and scalings.
+
+    >>> Fed("softmax").by
+    'softmax'
+    """
+
+    by: str
+    """`softmax`, `log_softmax`, `sigmoid`, `relu`, `clamp`, or the layer that it left: `linear`, `conv`."""
+    before: str = ""
+    """What that function's own input came out of, likewise."""
+    is_scaled: bool = False
+    """Whether it was multiplied by a number after."""
+    site: Site | None = None
+    """The user's line that called it, where the step was traced."""
+    module: str = ""
+    """The dotted path of the module that it ran in."""
+    kind: str = ""
+    """The class of that module."""
+    built: Site | None = None
+    """Where that module was built, if it is a layer that does nothing else."""
+
+
+@dataclass(frozen=True, slots=True)
 class LossComputed(Event):
     """A loss of `torch.nn.functional` returned, with operands not seen before."""
 
@@ -21,6 +45,12 @@ class LossComputed(Event):
     output: TensorMeta
     reduction: str
     site: Site | None
+    fed: Fed | None = None
+    """What its input came out of, if that is known and no evaluation."""
+    least_target: float | None = None
+    """The least of its targets, of a loss that is fed with what can't be negative; else None."""
+    first_value: float | None = None
+    """What came out, if that was before the first step of an optimizer and its input is known to come from a layer."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Losses: the functions of `torch.nn.functional` that take an input and a target."""
 
 import ast
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from types import FrameType, FunctionType
 from typing import Any, ClassVar
@@ -13,11 +13,13 @@ from torch.nn import functional
 
 from tensorcheck.calls import Operand
 from tensorcheck.contracts import target_form
-from tensorcheck.events.backward import LossComputed
+from tensorcheck.events.backward import Fed, LossComputed
 from tensorcheck.events.crash import Stage
 from tensorcheck.events.event import Event
 from tensorcheck.lineage import Lineage
 from tensorcheck.observe.describe import Signature, signature, tensor_meta, tensors_in
+from tensorcheck.observe.evaluations import evaluated_beside
+from tensorcheck.observe.feeding import fed
 from tensorcheck.observe.frames import expression_at, site_of_node, spelled_arguments, user_frame
 from tensorcheck.observe.lineages import Lineages
 from tensorcheck.observe.patches import PATCHES
@@ -67,6 +69,8 @@ class LossProbe(Probe):
         if self.sink.tracing.is_open:
             self.sink.tracing.record_call(getattr(functional, self._function), (args, kwargs), list(tensors_in(result)))
         given, target = _argument("input", 0, args, kwargs), _argument("target", 1, args, kwargs)
+        if self.sink.passes.beside is not None and kwargs.get("reduction") != "none":
+            evaluated_beside(self.sink)
         if isinstance(given, Tensor) and isinstance(target, Tensor) and isinstance(result, Tensor):
             with torch._C.DisableTorchFunction():  # noqa: SLF001 - a user's mode must not see us read a dtype
                 self._computed(given, target, result, reduction=str(kwargs.get("reduction", "mean")))
@@ -77,7 +81,7 @@ class LossProbe(Probe):
             self.sink.tracing.resume()
 
     def _computed(self, given: Tensor, target: Tensor, output: Tensor, *, reduction: str) -> None:
-        look = (signature(given), signature(target), given.shape == target.shape, output.dim())
+        look = (signature(given), signature(target), given.shape == target.shape, output.dim(), type(given.grad_fn))
         if look in self._clean or TracingContext.try_get() is not None:
             return
         frame = user_frame()
@@ -86,6 +90,7 @@ class LossProbe(Probe):
             return
         is_unequal = given.shape != target.shape and target_form(self._function) == "like the input"
         operands = _operands({"input": given, "target": target}, frame, is_unequal=is_unequal)
+        source = fed(given, self.sink)
         event = LossComputed(
             step=self.sink.step,
             function=self._function,
@@ -94,9 +99,23 @@ class LossProbe(Probe):
             output=tensor_meta(output),
             reduction=reduction,
             site=self.sink.sites.here(),
+            fed=source,
+            least_target=self._read(target.detach().amin) if _is_never_negative(source) else None,
+            first_value=self._read(output.detach().mean) if self.sink.step == 0 and source is not None else None,
         )
         if not self.sink.emit(event, signature=key):
             self._clean.add(look)
+
+    def _read(self, reduce: Callable[[], Tensor]) -> float | None:
+        """A number, where reading it makes nobody wait for a device, or the step is traced anyway."""
+        number = reduce()
+        is_real = type(number) is Tensor and number.device.type != "meta"
+        may_wait = number.device.type == "cpu" or self.sink.tracing.is_open
+        return float(number) if is_real and may_wait and number.dtype.is_floating_point else None
+
+
+def _is_never_negative(source: Fed | None) -> bool:
+    return source is not None and source.by == "relu"
 
 
 def _operands(tensors: Mapping[str, Tensor], frame: FrameType | None, *, is_unequal: bool) -> dict[str, Operand]:

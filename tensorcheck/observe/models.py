@@ -154,6 +154,7 @@ class ModelProbe(Probe):
 
     def _finished(self, model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], result: object) -> None:
         subject, training, grad = self._subject, model.training, torch.is_grad_enabled()
+        self.sink.passes.called(subject, args, is_training=training)
         look = (grad, self._given, signature(result))
         if subject.last_mode is not training:
             subject.last_mode = training

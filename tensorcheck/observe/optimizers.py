@@ -12,10 +12,12 @@ from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
 from tensorcheck.events.backward import GradientsArrived, ZeroedElsewhere
+from tensorcheck.events.checkpoint import BestCompared
 from tensorcheck.events.crash import Stage
 from tensorcheck.events.event import Event
 from tensorcheck.events.optimizer import CopyTrained, OptimizerSeen, ParametersForgotten, StepTaken
 from tensorcheck.events.traced import StepTraced
+from tensorcheck.observe.best_keeping import tell_of_best
 from tensorcheck.observe.describe import kinds_of
 from tensorcheck.observe.followed import Followed, FollowedOptimizers
 from tensorcheck.observe.forgotten import ROUNDS, Suspected, suspected_by
@@ -85,6 +87,8 @@ class OptimizerProbe(Probe):
         if self.sink.wants(ParametersForgotten):
             suspected = suspected_by(optimizer, subject, held, built=followed.built, site=site)
             followed.suspected += [(subject, suspected)] if suspected is not None else []
+        if self.sink.wants(BestCompared):
+            tell_of_best(self.sink, subject)
 
     def _look_again(self, followed: Followed) -> None:
         """Whether what the first step left out stood still since."""

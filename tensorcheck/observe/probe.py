@@ -13,6 +13,7 @@ from tensorcheck.events.event import Event
 from tensorcheck.observe.drawn import DrawnIndices
 from tensorcheck.observe.frames import Sites
 from tensorcheck.observe.patches import Listener
+from tensorcheck.observe.passes import Passes
 from tensorcheck.observe.subject import Subject
 from tensorcheck.observe.tracing import Tracing
 
@@ -53,6 +54,10 @@ class Sink(Protocol):
     @property
     def drawn(self) -> DrawnIndices:
         """What the samplers gave last, for loaders with workers."""
+
+    @property
+    def passes(self) -> Passes:
+        """The passes over DataLoaders that are under way."""
 
     def skip(self, what: str, why: str) -> None:
         """Something is not looked at: coverage says so."""

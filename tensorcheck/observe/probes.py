@@ -3,9 +3,11 @@
 from collections.abc import Iterator
 
 from tensorcheck.observe.backward import BackwardProbe
+from tensorcheck.observe.evaluations import EvaluationProbe
 from tensorcheck.observe.followed import FollowedOptimizers
 from tensorcheck.observe.freezing import FreezeProbe
 from tensorcheck.observe.indices import IndexProbe
+from tensorcheck.observe.kept_weights import KeptWeightsProbe
 from tensorcheck.observe.loaders import LoaderProbe
 from tensorcheck.observe.loss_functions import LOSSES
 from tensorcheck.observe.losses import LossProbe
@@ -24,12 +26,14 @@ def all_probes(sink: Sink) -> Iterator[Probe]:
     yield ZeroGradProbe(sink, optimizers)
     yield BackwardProbe(sink, optimizers)
     yield LoaderProbe(sink)
+    yield EvaluationProbe(sink)
     yield IndexProbe(sink)
     yield RecordingProbe(sink)
     yield SchedulerProbe(sink, optimizers)
     yield FreezeProbe(sink)
     yield ModuleZeroGradProbe(sink)
     yield ModeProbe(sink)
+    yield KeptWeightsProbe(sink)
     for subject in sink.subjects:
         yield ModelProbe(sink, subject)
     for function in LOSSES:

@@ -12,8 +12,6 @@ from tensorcheck.observe.describe import module_meta
 from tensorcheck.sites import Site
 
 _MODE_LAYERS = (nn.modules.dropout._DropoutNd, nn.modules.batchnorm._BatchNorm)  # noqa: SLF001 - the bases of them all
-
-
 class Subject:
     """One watched model; holds it weakly, so that watching keeps nothing alive."""
 
@@ -39,6 +37,10 @@ class Subject:
         """The parameters that had a gradient when an optimizer last stepped in a traced step."""
         self.zeroed: Site | None = None
         """Where gradients of its parameters were first zeroed."""
+        self.trained_on: weakref.ref[Tensor] | None = None
+        """The input that it was last called with to be trained."""
+        self.set_to_train_at = -1
+        """How many steps it had taken when `train` was last called on it."""
         self._parameters: dict[int, tuple[weakref.ref[Tensor], str]] = {}
         self._buffers: dict[int, tuple[weakref.ref[Tensor], str]] = {}
         self._paths: dict[int, tuple[weakref.ref[nn.Module], str]] = {}

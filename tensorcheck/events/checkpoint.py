@@ -1,0 +1,54 @@
+"""What was done with a model's weights beside training them: they were taken, kept, saved and loaded."""
+
+from dataclasses import dataclass
+
+from tensorcheck.events.event import Event
+from tensorcheck.sites import Site
+
+
+@dataclass(frozen=True, slots=True)
+class WeightsLoaded(Event):
+    """`load_state_dict` of the model returned."""
+
+    site: Site | None
+
+
+@dataclass(frozen=True, slots=True)
+class KeptWeightsMoved(Event):
+    """A `state_dict` of the model that was taken some steps ago and not copied was loaded or saved."""
+
+    name: str
+    """What the running code calls it; empty where it has no name."""
+    taken: Site
+    """Where `state_dict` was called."""
+    steps: int
+    """How many steps the model has taken since."""
+    is_loaded: bool
+    """Whether it was given back to the model; else it was saved."""
+    site: Site | None
+
+
+@dataclass(frozen=True, slots=True)
+class BestCompared(Event):
+    """The running code keeps weights, or starts to wait anew, if a value compares well with the best so far."""
+
+    current: str
+    """The value's name there."""
+    best: str
+    """The name of the best so far, which becomes this value."""
+    when_lower: bool
+    """Whether the value has to be lower than the best; else higher."""
+    is_negated: bool
+    """Whether the running code gives the value the negative of something."""
+    site: Site
+    """The comparison."""
+
+
+@dataclass(frozen=True, slots=True)
+class BestReferenced(Event):
+    """The running code gives the model itself the name of the best one, if a comparison holds."""
+
+    name: str
+    model: str
+    """The name of the model."""
+    site: Site

@@ -1,0 +1,100 @@
+"""What was done with whole passes over a DataLoader, or beside them."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from tensorcheck.events.event import Event
+from tensorcheck.sites import Site
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluatedInTrainMode(Event):
+    """A trained model was called without gradients and in training mode, on what it is not trained on."""
+
+    layers: tuple[str, ...]
+    """The classes of its layers that act as in training: dropout, batch normalisation."""
+    over: str
+    """What it was called on: the name of the DataLoader; empty where it was called on a tensor beside any."""
+    is_result_used: bool
+    """Whether the running code does anything with what the model returned."""
+    site: Site | None
+    """The call of the model."""
+    uncalled: Site | None = None
+    """A statement of the running code that names `eval` and does not call it."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingDataEvaluated(Event):
+    """A model was called without gradients on whole passes over data that it is trained on."""
+
+    loader: tuple[str, ...]
+    """The names that the running code had for the DataLoader."""
+    results: tuple[str, ...]
+    """The names that it gives to what it computes there."""
+    functions: tuple[str, ...]
+    """The functions that were running."""
+    trained: str
+    """The name of the DataLoader that the model is trained on."""
+    is_same: bool
+    """Whether it is the very same DataLoader; else another one of the same dataset."""
+    is_only: bool
+    """Whether no other data was evaluated."""
+    site: Site | None
+    """The loop."""
+    built: Site | None
+    """Where the DataLoader was built, if that is another than the one that is trained on."""
+
+
+@dataclass(frozen=True, slots=True)
+class LabelsSorted(Event):
+    """A model was trained on a DataLoader that does not shuffle, and the labels came one class after the other."""
+
+    loader: str
+    """How the running code calls it."""
+    field: str
+    """The field of the batch: `batch[1]`."""
+    classes: tuple[str, ...]
+    """The labels in the order in which they came."""
+    samples: int
+    """How many samples were looked at."""
+    batches: int
+    constant: int
+    """How many of these batches held one class alone."""
+    built: Site | None
+    site: Site | None
+    """The loop."""
+
+
+@dataclass(frozen=True, slots=True)
+class MetricAccumulated(Event):
+    """A metric was computed at the end of two passes over the same data, and not reset in between."""
+
+    kind: str
+    """Its class."""
+    name: str
+    """How the running code calls it."""
+    before: int
+    """How many updates it held at the end of the pass before."""
+    updates: int
+    """How many it holds now."""
+    site: Site | None
+
+
+WorkerFault = Literal["same stream", "same generator", "same seed"]
+
+
+@dataclass(frozen=True, slots=True)
+class WorkersAlike(Event):
+    """The workers of a DataLoader do the same, or draw the same random numbers."""
+
+    fault: WorkerFault
+    workers: int
+    dataset: str
+    """The class of the dataset."""
+    what: str
+    """The attribute that holds a generator, or the call that seeds."""
+    made: Site | None
+    """Where that stands: the attribute's use, the call that seeds, or the dataset's `__iter__`."""
+    site: Site | None
+    """The loop."""
+    help: str = ""
