@@ -97,4 +97,16 @@ class WorkersAlike(Event):
     """Where that stands: the attribute's use, the call that seeds, or the dataset's `__iter__`."""
     site: Site | None
     """The loop."""
-    help: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CounterAccumulated(Event):
+    """The running code adds up over all epochs what it divides by the size of one."""
+
+    name: str
+    zeroed: Site
+    """Where it is set to zero, before the loop over epochs."""
+    added: Site
+    """Where it is added to."""
+    site: Site
+    """The quotient."""

@@ -36,6 +36,8 @@ class _Known:
     """Evaluations."""
     subjects: list[Subject] = field(default_factory=list)
     """The models that were evaluated."""
+    trained: "_Known | None" = None
+    """What the training went through last before it was evaluated, if that was the same data."""
     is_told: bool = False
 
 
@@ -47,6 +49,7 @@ class EvaluationProbe(Probe):
     def __init__(self, sink: Sink) -> None:
         super().__init__(sink)
         self._known: list[_Known] = []
+        self._last_trained: _Known | None = None
 
     def attach(self, handles: ExitStack) -> None:
         """Patch the iterators' common base."""
@@ -71,12 +74,14 @@ class EvaluationProbe(Probe):
         if known is None:
             return
         if self.sink.backwards != over.backwards:
-            known.is_trained_on = True
+            known.is_trained_on, self._last_trained = True, known
             return
         for evaluation in over.in_train_mode.values():
             if not known.is_trained_on and evaluation.calls <= over.batches:
                 tell_of_mode(self.sink, evaluation, known.names.name)
         known.passes += 1
+        last = self._last_trained  # a fold of a cross validation is trained on too, but with other weights
+        known.trained = last if last is not None and _is_same_data(last, known) else None
         known.subjects = [each for each in over.evaluated if each.step] or known.subjects
         if known.passes >= _ENOUGH:
             self._tell_of_data(known)
@@ -93,7 +98,7 @@ class EvaluationProbe(Probe):
         return found
 
     def _tell_of_data(self, evaluated: _Known) -> None:
-        trained = next((each for each in self._known if each.is_trained_on and _is_same_data(each, evaluated)), None)
+        trained = evaluated.trained
         if trained is None or evaluated.is_told:
             return
         evaluated.is_told = True

@@ -16,8 +16,10 @@ from tensorcheck.events.checkpoint import BestCompared
 from tensorcheck.events.crash import Stage
 from tensorcheck.events.event import Event
 from tensorcheck.events.optimizer import CopyTrained, OptimizerSeen, ParametersForgotten, StepTaken
+from tensorcheck.events.passes import CounterAccumulated
 from tensorcheck.events.traced import StepTraced
 from tensorcheck.observe.best_keeping import tell_of_best
+from tensorcheck.observe.counters import tell_of_counters
 from tensorcheck.observe.describe import kinds_of
 from tensorcheck.observe.followed import Followed, FollowedOptimizers
 from tensorcheck.observe.forgotten import ROUNDS, Suspected, suspected_by
@@ -89,6 +91,8 @@ class OptimizerProbe(Probe):
             followed.suspected += [(subject, suspected)] if suspected is not None else []
         if self.sink.wants(BestCompared):
             tell_of_best(self.sink, subject)
+        if self.sink.wants(CounterAccumulated):
+            tell_of_counters(self.sink, subject)
 
     def _look_again(self, followed: Followed) -> None:
         """Whether what the first step left out stood still since."""

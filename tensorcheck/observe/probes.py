@@ -8,15 +8,18 @@ from tensorcheck.observe.followed import FollowedOptimizers
 from tensorcheck.observe.freezing import FreezeProbe
 from tensorcheck.observe.indices import IndexProbe
 from tensorcheck.observe.kept_weights import KeptWeightsProbe
+from tensorcheck.observe.label_order import LabelOrderProbe
 from tensorcheck.observe.loaders import LoaderProbe
 from tensorcheck.observe.loss_functions import LOSSES
 from tensorcheck.observe.losses import LossProbe
+from tensorcheck.observe.metrics import MetricProbe
 from tensorcheck.observe.mode_calls import ModeProbe
 from tensorcheck.observe.models import ModelProbe
 from tensorcheck.observe.optimizers import ModuleZeroGradProbe, OptimizerProbe, ZeroGradProbe, subjects_of
 from tensorcheck.observe.probe import Probe, Sink
 from tensorcheck.observe.recording import RecordingProbe
 from tensorcheck.observe.schedulers import SchedulerProbe
+from tensorcheck.observe.worker_seeds import WorkerProbe
 
 
 def all_probes(sink: Sink) -> Iterator[Probe]:
@@ -27,6 +30,9 @@ def all_probes(sink: Sink) -> Iterator[Probe]:
     yield BackwardProbe(sink, optimizers)
     yield LoaderProbe(sink)
     yield EvaluationProbe(sink)
+    yield LabelOrderProbe(sink)
+    yield WorkerProbe(sink)
+    yield MetricProbe(sink)
     yield IndexProbe(sink)
     yield RecordingProbe(sink)
     yield SchedulerProbe(sink, optimizers)
