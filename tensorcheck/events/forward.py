@@ -74,6 +74,32 @@ class ModuleCalled(Event):
     """Where that input came from, where no such operation was seen; else where a first input on meta came from."""
 
 
+@dataclass(frozen=True, slots=True)
+class DroppedInEvaluation(Event):
+    """A function dropped out in a module that is in evaluation mode, and its call does not say for which mode it is."""
+
+    instrument: ClassVar[Instrument] = Instrument.TRACE
+
+    function: str
+    module: str
+    """The dotted path of the module."""
+    kind: str
+    probability: float
+    site: Site
+
+
+@dataclass(frozen=True, slots=True)
+class OutputSampled(Event):
+    """In a traced step, the model returned in training for a batch of different samples."""
+
+    instrument: ClassVar[Instrument] = Instrument.TRACE
+
+    is_constant: bool
+    """Whether all of its outputs are the same for every sample, and not zero."""
+    outputs: tuple[NamedTensor, ...]
+    site: Site | None
+
+
 def returned_with_gradient(calls: Sequence[ModuleCalled], given: NamedTensor) -> ModuleCalled | None:
     """The last of these calls that returned what looks like this tensor, but with a gradient.
 

@@ -26,7 +26,8 @@ def tell_of_best(sink: Sink, subject: Subject) -> None:
     """Emit what the running functions compare before they keep a model's weights."""
     with standing() as frames:
         scopes = scopes_of(frames)
-        for event in (*_all_compared(scopes, subject), *_all_referenced(scopes, subject)):
+        events: list[BestCompared | BestReferenced] = [*_all_compared(scopes, subject)]
+        for event in (*events, *_all_referenced(scopes, subject)):
             key = ("best", subject, type(event), event.site)
             if not sink.is_known(key):
                 sink.emit(event, subject, signature=key)

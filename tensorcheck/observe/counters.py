@@ -84,7 +84,9 @@ def _is_given_in(loop: ast.For, name: str) -> bool:
 def _averages(loop: ast.For, name: str) -> Iterator[ast.BinOp]:
     """Its quotients by a length, in each epoch, that have nothing to do with the number of the epoch."""
     epochs = {node.id for node in ast.walk(loop.target) if isinstance(node, ast.Name)}
-    inside = {node for each in loop.body for loops in ast.walk(each) if isinstance(loops, _LOOPS) for node in ast.walk(loops)}
+    inside = {
+        node for each in loop.body for loops in ast.walk(each) if isinstance(loops, _LOOPS) for node in ast.walk(loops)
+    }
     for node in (part for statement in loop.body for part in ast.walk(statement)):
         if node in inside or not isinstance(node, ast.BinOp) or not isinstance(node.op, ast.Div):
             continue

@@ -160,7 +160,9 @@ def _is_same_data(one: _Known, other: _Known) -> bool:
     left, right = one.dataset(), other.dataset()
     if one is other:
         return True
-    return left is not None and right is not None and one.takes_all and other.takes_all and _is_same_dataset(left, right)
+    return (
+        left is not None and right is not None and one.takes_all and other.takes_all and _is_same_dataset(left, right)
+    )
 
 
 def _takes_all(sampler: object) -> bool:

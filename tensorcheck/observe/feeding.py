@@ -1,7 +1,7 @@
 """What a loss is fed with: the function that its input came out of last, read from autograd's graph.
 
-The graph is there in every step, costs nothing to look at, and tells a softmax by its node, however it was spelled. Only
-names and numbers of nodes are read: a saved tensor is handed out by the hooks of whoever saved it.
+The graph is there in every step, costs nothing to look at, and tells a softmax by its node, however it was spelled.
+Only names and numbers of nodes are read: a saved tensor is handed out by the hooks of whoever saved it.
 """
 
 from collections.abc import Iterator

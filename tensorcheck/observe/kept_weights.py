@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from tensorcheck.events.checkpoint import KeptWeightsMoved, WeightsLoaded
 from tensorcheck.events.event import Event
 from tensorcheck.observe.best_keeping import tell_of_best
-from tensorcheck.observe.frames import expression_at, site_of_node, tree_of, user_frame
+from tensorcheck.observe.frames import expression_at, tree_of, user_frame
 from tensorcheck.observe.patches import PATCHES, Listener
 from tensorcheck.observe.probe import Probe, Sink
 from tensorcheck.observe.subject import Subject

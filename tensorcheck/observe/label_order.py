@@ -1,4 +1,4 @@
-"""The order in which a DataLoader that does not shuffle hands out its labels, for as long as they come class by class."""
+"""The order of the labels of a DataLoader that does not shuffle, for as long as they come class by class."""
 
 import weakref
 from collections.abc import Iterator
@@ -93,9 +93,9 @@ class LabelOrderProbe(Probe):
         order = self._orders.pop(args[0], None)
         sampler = args[0]._index_sampler  # noqa: SLF001 - likewise
         is_over = isinstance(error, StopIteration) and not self.is_off
-        if is_over and order is not None and order.is_sorted(_FEWEST_CLASSES, _FEWEST_SAMPLES):
-            if sampler not in self._settled:
-                self._judge(order, sampler)
+        is_sorted = is_over and order is not None and order.is_sorted(_FEWEST_CLASSES, _FEWEST_SAMPLES)
+        if order is not None and is_sorted and sampler not in self._settled:
+            self._judge(order, sampler)
 
     def _judge(self, order: _Order, sampler: Any) -> None:  # noqa: ANN401 - any class of a user's
         if self.sink.backwards == order.backwards:

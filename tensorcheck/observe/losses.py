@@ -108,6 +108,8 @@ class LossProbe(Probe):
 
     def _read(self, reduce: Callable[[], Tensor]) -> float | None:
         """A number, where reading it makes nobody wait for a device, or the step is traced anyway."""
+        if torch._C._len_torch_dispatch_stack():  # noqa: SLF001 - a user's mode must not see us compute
+            return None
         number = reduce()
         is_real = type(number) is Tensor and number.device.type != "meta"
         may_wait = number.device.type == "cpu" or self.sink.tracing.is_open

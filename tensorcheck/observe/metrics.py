@@ -1,7 +1,7 @@
 """Metrics of torchmetrics that go on from one pass over the data to the next.
 
-`Metric.compute` is wrapped in each object when that is built, so it is heard by `sync_context`, which it enters each time
-that it really computes. The value that `forward` gives for one batch does not count.
+`Metric.compute` is wrapped in each object when that is built, so it is heard by `sync_context`, which it enters each
+time that it really computes. The value that `forward` gives for one batch does not count.
 """
 
 import ast

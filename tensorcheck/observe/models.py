@@ -18,8 +18,9 @@ from torch import nn
 
 from tensorcheck.events.crash import Stage
 from tensorcheck.events.event import Event
-from tensorcheck.events.forward import ForwardFinished, ModeSwitched, ModuleCalled
+from tensorcheck.events.forward import ForwardFinished, ModeSwitched, ModuleCalled, OutputSampled
 from tensorcheck.modules import ModuleMeta
+from tensorcheck.observe.constant_outputs import is_constant
 from tensorcheck.observe.describe import named_arguments, named_tensors, signature, tensors_in
 from tensorcheck.observe.modules import ModuleCalls
 from tensorcheck.observe.patches import PATCHES, Listener
@@ -51,7 +52,7 @@ class _Compilations(Listener):
 class ModelProbe(Probe):
     """Hears the calls of one watched model."""
 
-    emits: ClassVar[frozenset[type[Event]]] = frozenset({ForwardFinished, ModeSwitched, ModuleCalled})
+    emits: ClassVar[frozenset[type[Event]]] = frozenset({ForwardFinished, ModeSwitched, ModuleCalled, OutputSampled})
     stage: ClassVar[Stage] = "forward"
 
     def __init__(self, sink: Sink, subject: Subject) -> None:
@@ -163,8 +164,17 @@ class ModelProbe(Probe):
         if required_grad is None:
             required_grad = any(tensor.requires_grad for tensor in tensors_in(result))
             self._judge(model, args, kwargs, result, look)
+        if grad and training and self.sink.tracing.is_open:
+            self._sample(args, result)
         if grad:
             subject.is_training, subject.output_required_grad = training, required_grad
+
+    def _sample(self, args: tuple[Any, ...], result: object) -> None:
+        constant = is_constant(args, result)
+        if constant is not None:
+            outputs = named_tensors(result, "output")
+            event = OutputSampled(self._subject.step, constant, outputs, self.sink.sites.here())
+            self.sink.emit(event, self._subject)
 
     def _judge(
         self, model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], result: object, look: Hashable

@@ -112,6 +112,8 @@ class Recorder(TorchFunctionMode):
         super().__init__()
         self._fault = fault
         self.is_paused = False
+        self.hearing: dict[Callable[..., Any], Callable[[tuple[Any, ...], dict[str, Any]], None]] = {}
+        """Who is told of the arguments of which function."""
         self._weights = Weights() if fingerprint else None
         self._raw = self._begun(0)
         """The step that was recorded last, and is being recorded."""
@@ -149,6 +151,9 @@ class Recorder(TorchFunctionMode):
         if not self.is_paused and not is_compiling():
             try:
                 self._record(func, args, kwargs, result)
+                heard = self.hearing.get(func)
+                if heard is not None:
+                    heard(args, kwargs or {})
             except Exception as fault:  # noqa: BLE001 - a fault of ours never reaches the user
                 self.is_paused = True
                 self._fault(fault)

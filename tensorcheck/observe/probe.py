@@ -12,8 +12,8 @@ from tensorcheck.events.crash import Stage
 from tensorcheck.events.event import Event
 from tensorcheck.observe.drawn import DrawnIndices
 from tensorcheck.observe.frames import Sites
-from tensorcheck.observe.patches import Listener
 from tensorcheck.observe.passes import Passes
+from tensorcheck.observe.patches import Listener
 from tensorcheck.observe.subject import Subject
 from tensorcheck.observe.tracing import Tracing
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from tensorcheck.observe.backward import BackwardProbe
+from tensorcheck.observe.dropouts import DropoutProbe
 from tensorcheck.observe.evaluations import EvaluationProbe
 from tensorcheck.observe.followed import FollowedOptimizers
 from tensorcheck.observe.freezing import FreezeProbe
@@ -33,6 +34,7 @@ def all_probes(sink: Sink) -> Iterator[Probe]:
     yield LabelOrderProbe(sink)
     yield WorkerProbe(sink)
     yield MetricProbe(sink)
+    yield DropoutProbe(sink)
     yield IndexProbe(sink)
     yield RecordingProbe(sink)
     yield SchedulerProbe(sink, optimizers)

@@ -12,6 +12,8 @@ from tensorcheck.observe.describe import module_meta
 from tensorcheck.sites import Site
 
 _MODE_LAYERS = (nn.modules.dropout._DropoutNd, nn.modules.batchnorm._BatchNorm)  # noqa: SLF001 - the bases of them all
+
+
 class Subject:
     """One watched model; holds it weakly, so that watching keeps nothing alive."""
 

@@ -233,6 +233,11 @@ class Tracing:
         self._running.append(module)
         self.recorder.entered(path, type(module).__name__)
 
+    @property
+    def running_module(self) -> nn.Module | None:
+        """The innermost module that is running, where modules are heard."""
+        return self._running[-1] if self._running else None
+
     def record_call(self, function: Callable[..., Any], given: object, made: Sequence[Tensor]) -> None:
         """Something that ran unrecorded counts as one operation."""
         if self.is_open and not self.recorder.is_paused:

@@ -126,7 +126,9 @@ def _is_new(dataset: object, met: "weakref.WeakSet[Any]") -> bool:
 def _digest(batch: object) -> bytes:
     """What tells a batch from another; empty where it has too few values, or its samples are all alike."""
     with torch._C.DisableTorchFunction():  # noqa: SLF001 - a user's mode must not see us look
-        arrays = [each.detach().numpy() for each in tensors_in(batch) if each.device.type == "cpu" and each.is_contiguous()]
+        arrays = [
+            each.detach().numpy() for each in tensors_in(batch) if each.device.type == "cpu" and each.is_contiguous()
+        ]
     whole = hashlib.blake2b()
     for array in arrays:
         whole.update(array.tobytes())
@@ -140,7 +142,9 @@ _Found = Iterator[tuple[str, Site, WorkerFault]]
 
 def _held_generator(dataset: object) -> _Found:
     """A generator among the dataset's attributes that its methods draw from and do not seed."""
-    held = {name for name, value in vars(dataset).items() if isinstance(value, _GENERATORS)} if _has_dict(dataset) else ()
+    held = (
+        {name for name, value in vars(dataset).items() if isinstance(value, _GENERATORS)} if _has_dict(dataset) else ()
+    )
     function = sample_function(dataset) if held else None
     scope = scope_of(function, dataset) if function is not None else None
     if scope is None:
@@ -193,7 +197,9 @@ def _constant_seed(function: object) -> _Found:
     worker = {argument.arg for argument in scope.body.args.args}
     parts = scope.body.body if isinstance(scope.body.body, list) else [scope.body.body]
     nodes = [node for part in parts for node in ast.walk(part)]
-    used = {getattr(node, "id", getattr(node, "attr", "")) for node in nodes if isinstance(node, ast.Name | ast.Attribute)}
+    used = {
+        getattr(node, "id", getattr(node, "attr", "")) for node in nodes if isinstance(node, ast.Name | ast.Attribute)
+    }
     if used & {*worker, *_OWN}:
         return
     for node in nodes:

@@ -22,7 +22,7 @@ def step(model: nn.Module, optimizer: torch.optim.Optimizer) -> float:
     loss = model(torch.rand(8, 4)).square().mean()
     loss.backward()
     optimizer.step()
-    return loss.item()
+    return float(loss.detach())
 
 
 def kept(keep: Keep, use: Use, *, steps: int = 2) -> Sequence[Finding]:
@@ -92,7 +92,7 @@ def test_a_dictionary_of_weights_in_which_others_were_put_is_silent() -> None:
 def test_the_best_weights_saved_at_the_end_without_a_copy_are_found() -> None:
     def keep(model: nn.Module) -> Any:
         best_weights = model.state_dict()
-        return best_weights
+        return best_weights  # noqa: RET504 - it has to have this name
 
     assert [finding.rule for finding in kept(keep, save)] == ["TCK515"]
 
@@ -100,7 +100,7 @@ def test_the_best_weights_saved_at_the_end_without_a_copy_are_found() -> None:
 def test_the_present_weights_saved_each_time_are_silent() -> None:
     def keep(model: nn.Module) -> Any:
         state = model.state_dict()
-        return state
+        return state  # noqa: RET504 - it has to have a name
 
     assert not kept(keep, save)
 

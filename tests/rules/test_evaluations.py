@@ -47,13 +47,13 @@ HELD_OUT = DataLoader(rows(), batch_size=8)
 
 @torch.no_grad()
 def forget_mode(model: nn.Module) -> float:
-    return sum(model(batch).mean().item() for batch in HELD_OUT)
+    return sum(float(model(batch).mean()) for batch in HELD_OUT)
 
 
 @torch.no_grad()
 def set_mode(model: nn.Module) -> float:
     model.eval()
-    return sum(model(batch).mean().item() for batch in HELD_OUT)
+    return sum(float(model(batch).mean()) for batch in HELD_OUT)
 
 
 @torch.no_grad()
@@ -154,7 +154,7 @@ def test_an_eval_without_parentheses_is_named() -> None:
 
 @torch.no_grad()
 def measure(model: nn.Module, loader: Iterable[Tensor]) -> float:
-    return sum(model(batch).mean().item() for batch in loader)
+    return sum(float(model(batch).mean()) for batch in loader)
 
 
 @torch.no_grad()

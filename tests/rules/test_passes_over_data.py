@@ -10,13 +10,12 @@ import pytest
 import torch
 import torchmetrics
 from torch import Tensor, nn
-from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset, get_worker_info
 
 import tensorcheck
 from tensorcheck.findings import Finding
 
-Seed = Callable[[int], object]
+Seed = Callable[[int], None]
 
 
 def gone_through(loader: DataLoader[Tensor], passes: int = 1) -> Sequence[Finding]:
@@ -163,8 +162,16 @@ def test_labels_that_come_class_by_class_are_found(labels: Tensor) -> None:
 
 @pytest.mark.parametrize(
     "labels",
-    [SORTED[:32].repeat(2), torch.arange(64) % 4, SORTED[torch.randperm(64, generator=torch.Generator().manual_seed(0))], torch.arange(64)]
-    + [torch.zeros(64), torch.linspace(0, 1, 64), SORTED + 0.5, SORTED * torch.nan],
+    [
+        SORTED[:32].repeat(2),
+        torch.arange(64) % 4,
+        SORTED[torch.randperm(64, generator=torch.Generator().manual_seed(0))],
+        torch.arange(64),
+        torch.zeros(64),
+        torch.linspace(0, 1, 64),
+        SORTED + 0.5,
+        SORTED * torch.nan,
+    ],
 )
 def test_other_orders_are_silent(labels: Tensor) -> None:
     assert not trained(labels)

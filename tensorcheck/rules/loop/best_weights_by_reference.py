@@ -16,8 +16,8 @@ class BestWeightsByReference(Rule[KeptWeightsMoved | BestReferenced]):
     as the best, and loops that keep `best_model = model`.
 
     ## Why it matters
-    `state_dict()` holds the parameters themselves. At the end of the training the best weights are the last ones, and to
-    load them changes nothing; the reported result belongs to weights that are lost.
+    `state_dict()` holds the parameters themselves. At the end of the training the best weights are the last ones, and
+    to load them changes nothing; the reported result belongs to weights that are lost.
 
     ## Example
     ```python

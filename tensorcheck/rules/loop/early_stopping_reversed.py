@@ -60,8 +60,8 @@ class EarlyStoppingReversed(Rule[BestCompared]):
 
     ## Limits
     Which way is better is known from the names alone: those that speak of a loss, an error or a perplexity, and of an
-    accuracy, an F1, an AUC and the like. A name that says neither or both, a negated value, and the name of a maximum of
-    losses are silent, and so is a comparison in a function that is not running when the weights are taken or moved.
+    accuracy, an F1, an AUC and the like. A name that says neither or both, a negated value, and the name of a maximum
+    of losses are silent, and so is a comparison in a function that is not running when the weights are taken or moved.
     """
 
     code = "TCK516"

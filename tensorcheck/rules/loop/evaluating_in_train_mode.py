@@ -49,9 +49,9 @@ class EvaluatingInTrainMode(Rule[EvaluatedInTrainMode | ModeSet]):
     ```
 
     ## Limits
-    What is in training mode on purpose is silent: after `model.train()` and no step since, where a batch is given to the
-    model more than once (Monte Carlo dropout), and where the result is not used (new batch statistics). So are samples
-    of a generator, which no loader gave, and an evaluation without a DataLoader in a program that has some.
+    What is in training mode on purpose is silent: after `model.train()` and no step since, where a batch is given to
+    the model more than once (Monte Carlo dropout), and where the result is not used (new batch statistics). So are
+    samples of a generator, which no loader gave, and an evaluation without a DataLoader in a program that has some.
     """
 
     code = "TCK504"

@@ -56,7 +56,9 @@ class LogitsIntoLoss(Rule[LossComputed]):
         if event.function in _LOG_LOSSES and fed.by in LAYERS:
             yield self._finding(event, fed, got="logits    they have no bounds")
         elif event.function in _LOG_LOSSES and fed.by == "softmax":
-            yield replace(self._finding(event, fed, got="probabilities    without logarithm"), severity=Severity.WARNING)
+            yield replace(
+                self._finding(event, fed, got="probabilities    without logarithm"), severity=Severity.WARNING
+            )
         elif event.function == "binary_cross_entropy" and fed.by == "clamp" and fed.before in LAYERS:
             yield replace(self._finding(event, fed, got="clamped logits    no sigmoid"), severity=Severity.WARNING)
 

@@ -83,7 +83,11 @@ _SHORTER = {
     "same generator": "a generator is in the same state in all {event.workers} workers",
     "same seed": "`worker_init_fn` seeds all {event.workers} workers alike",
 }
-_LABELS = {"same stream": "each worker gives all", "same generator": "copied into each worker", "same seed": "a constant"}
+_LABELS = {
+    "same stream": "each worker gives all",
+    "same generator": "copied into each worker",
+    "same seed": "a constant",
+}
 _EXPECTED = {
     "same stream": "each sample once in an epoch",
     "same generator": "other random numbers in each worker",
@@ -95,7 +99,7 @@ _GOT = {
     "same seed": "the same seed {event.workers} times    and again in each epoch",
 }
 _HELP = {
-    "same stream": "info = torch.utils.data.get_worker_info()    and give every info.num_workers-th sample from info.id on",
+    "same stream": "info = get_worker_info()    and give every info.num_workers-th sample from info.id on",
     "same generator": "rng = np.random.default_rng([torch.initial_seed() % 2**32, index])    in place of {event.what}",
-    "same seed": "np.random.seed(torch.initial_seed() % 2**32)    or no worker_init_fn: PyTorch seeds each worker itself",
+    "same seed": "np.random.seed(torch.initial_seed() % 2**32)    or none: PyTorch seeds each worker itself",
 }

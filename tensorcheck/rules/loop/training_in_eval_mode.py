@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 
-from tensorcheck.events.forward import ModeSet, ModeSwitched
+from tensorcheck.events.forward import ForwardFinished, ModeSet, ModeSwitched
 from tensorcheck.events.optimizer import StepTaken
 from tensorcheck.findings import Finding, Related, Severity
 from tensorcheck.rule import Rule
@@ -13,13 +13,13 @@ from tensorcheck.wording import listed, not_called
 _COMPUTED = r"\.train\((?!(mode=)?(False|0)\))."
 
 
-class TrainingInEvalMode(Rule[ModeSwitched | ModeSet | StepTaken]):
+class TrainingInEvalMode(Rule[ForwardFinished | ModeSwitched | ModeSet | StepTaken]):
     """After an evaluation, training goes on in evaluation mode.
 
     ## What it does
     Finds models with dropout or batch normalisation that took steps in training mode, were then called in evaluation
-    mode, and take further steps without `model.train()`; and those for which the argument of `model.train(...)` was
-    never true.
+    mode, and take further steps without `model.train()`; those that were evaluated before the first step and never put
+    back; and those for which the argument of `model.train(...)` was never true.
 
     ## Why it matters
     From the second epoch on, dropout is off and the running statistics of batch normalisation stand still. The loss
@@ -56,8 +56,8 @@ class TrainingInEvalMode(Rule[ModeSwitched | ModeSet | StepTaken]):
     ```
 
     ## Limits
-    A model that is put into evaluation mode by `eval()` from the start, as for a fine-tuning with frozen statistics, is
-    silent.
+    A model that is put into evaluation mode by `eval()` from the start and trained at once, as for a fine-tuning with
+    frozen statistics, is silent, and so is one for which `eval()` is called again after a first evaluation.
     """
 
     code = "TCK502"
@@ -70,20 +70,28 @@ class TrainingInEvalMode(Rule[ModeSwitched | ModeSet | StepTaken]):
         self._evaluated: ModeSwitched | None = None
         self._set: dict[bool, Site] = {}
         """Where `train` and `eval` were called."""
+        self._evaluated_at_first = False
+        """Whether it was evaluated before the first step, and `eval` not called anywhere else since."""
 
-    def check(self, event: ModeSwitched | ModeSet | StepTaken) -> Iterator[Finding]:
+    def check(self, event: ForwardFinished | ModeSwitched | ModeSet | StepTaken) -> Iterator[Finding]:
         """Remember the switch to evaluation; speak at a step that follows it."""
         match event:
             case ModeSet(is_training=is_training, site=Site() as site):
                 self._set[is_training] = site
+                self._evaluated_at_first = False
+            case ForwardFinished(step=0, is_training=False, is_grad_enabled=False) if False in self._set:
+                self._evaluated_at_first = True
             case ModeSwitched():
                 self._evaluated = None if event.is_training else event
             case StepTaken(is_training=True):
                 self._has_trained = True
-            case StepTaken(mode_layers=(_, *_)) if self._has_trained or self._is_never_true():
+            case StepTaken(mode_layers=(_, *_)) if self._has_trained or self._is_left_so():
                 yield self._finding(event)
             case _:
                 pass
+
+    def _is_left_so(self) -> bool:
+        return self._evaluated_at_first or self._is_never_true()
 
     def _is_never_true(self) -> bool:
         """Whether the mode was computed, and never came out as training."""

@@ -13,8 +13,8 @@ class ValidationOnTrainingData(Rule[TrainingDataEvaluated]):
     """What is called a validation goes over the data that the model is trained on.
 
     ## What it does
-    Finds evaluations over the DataLoader that the model is trained on, or over another one of the same dataset, that the
-    code calls a validation or a test: by the name of the loader, of the function or of the result.
+    Finds evaluations over the DataLoader that the model is trained on, or over another one of the same dataset, that
+    the code calls a validation or a test: by the name of the loader, of the function or of the result.
 
     ## Why it matters
     The model is measured on what it has learned by heart. Overfitting can't be seen, the best checkpoint is the last
