@@ -46,9 +46,11 @@ class BestCompared(Event):
 
 @dataclass(frozen=True, slots=True)
 class BestReferenced(Event):
-    """The running code gives the model itself the name of the best one, if a comparison holds."""
+    """The running code gives the model itself, or its weights, the name of the best, if a comparison holds."""
 
     name: str
     model: str
     """The name of the model."""
+    loaded: Site | None
+    """Where these weights are loaded again; None for the model itself."""
     site: Site

@@ -102,17 +102,48 @@ def _is_negated(scope: Scope, name: str) -> bool:
 
 
 def _all_referenced(scopes: Sequence[Scope], subject: Subject) -> Iterator[BestReferenced]:
+    """What is kept in a loop under the name of the best, where the loop goes on and nothing is saved."""
     model = subject.model()
     for scope in scopes if model is not None else ():
-        for node in within(scope.body):
-            if isinstance(node, ast.If) and any(_comparisons(node.test)) and not _keeps(node.body):
+        in_loops = (each for loop in within(scope.body) if isinstance(loop, _LOOPS) for each in within(loop))
+        for node in in_loops:
+            if isinstance(node, ast.If) and any(_comparisons(node.test)) and not _is_done(node.body):
                 yield from _referenced(node, scope, model, subject.step)
+
+
+_LOOPS = (ast.For, ast.While)
+_ENDS = (ast.Break, ast.Return, ast.Raise)
+
+
+def _is_done(body: Sequence[ast.stmt]) -> bool:
+    """Whether the weights are saved at once, or the loop ends here."""
+    nodes = [node for each in body for node in ast.walk(each)]
+    is_saved = any(isinstance(node, ast.Call) and called_name(node) in _SAVING for node in nodes)
+    return is_saved or any(isinstance(node, _ENDS) for node in nodes)
+
+
+_SAVING = _KEEPING - {"state_dict"}
 
 
 def _referenced(node: ast.If, scope: Scope, model: nn.Module | None, step: int) -> Iterator[BestReferenced]:
     for each in node.body:
-        match each:
-            case ast.Assign(targets=[ast.Name() | ast.Attribute() as target], value=ast.Name() as value):
-                if "best" in ast.unparse(target).lower() and value_of(value, scope) is model:
-                    site = site_of_node(each, scope.filename, scope.function)
-                    yield BestReferenced(step, ast.unparse(target), value.id, site)
+        if not isinstance(each, ast.Assign) or "best" not in ast.unparse(each.targets[0]).lower():
+            continue
+        name, value = ast.unparse(each.targets[0]), each.value
+        match value:
+            case ast.Name(id=model_name) if value_of(value, scope) is model:
+                site = site_of_node(each, scope.filename, scope.function)
+                yield BestReferenced(step, name, model_name, None, site)
+            case ast.Call(func=ast.Attribute(value=owner, attr="state_dict"), args=[], keywords=[]):
+                loaded = _loaded(scope, name)
+                if loaded is not None and value_of(owner, scope) is model:
+                    used = site_of_node(loaded, scope.filename, scope.function)
+                    site = site_of_node(value, scope.filename, scope.function)
+                    yield BestReferenced(step, name, ast.unparse(owner), used, site)
+
+
+def _loaded(scope: Scope, name: str) -> ast.Call | None:
+    """Where the scope loads what has this name."""
+    calls = (node for node in within(scope.body) if isinstance(node, ast.Call))
+    loads = (call for call in calls if called_name(call) == "load_state_dict" and call.args)
+    return next((call for call in loads if ast.unparse(call.args[0]) == name), None)

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from tensorcheck.events.checkpoint import KeptWeightsMoved, WeightsLoaded
+from tensorcheck.events.checkpoint import BestCompared, BestReferenced, KeptWeightsMoved, WeightsLoaded
 from tensorcheck.events.event import Event
 from tensorcheck.observe.best_keeping import tell_of_best
 from tensorcheck.observe.frames import expression_at, tree_of, user_frame
@@ -40,7 +40,7 @@ class _Taken:
 class KeptWeightsProbe(Probe):
     """Hears `state_dict`, and what is done with what it gave: `load_state_dict` and `torch.save`."""
 
-    emits: ClassVar[frozenset[type[Event]]] = frozenset({KeptWeightsMoved, WeightsLoaded})
+    emits: ClassVar[frozenset[type[Event]]] = frozenset({KeptWeightsMoved, WeightsLoaded, BestCompared, BestReferenced})
 
     def __init__(self, sink: Sink) -> None:
         super().__init__(sink)

@@ -12,11 +12,12 @@ from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
 from tensorcheck.events.backward import GradientsArrived, ZeroedElsewhere
-from tensorcheck.events.checkpoint import BestCompared
+from tensorcheck.events.checkpoint import BestCompared, BestReferenced, KeptWeightsMoved
 from tensorcheck.events.crash import Stage
 from tensorcheck.events.event import Event
+from tensorcheck.events.forward import OutputSampled
 from tensorcheck.events.optimizer import CopyTrained, OptimizerSeen, ParametersForgotten, StepTaken
-from tensorcheck.events.passes import CounterAccumulated
+from tensorcheck.events.passes import CounterAccumulated, EvaluatedInTrainMode, TrainingDataEvaluated
 from tensorcheck.events.traced import StepTraced
 from tensorcheck.observe.best_keeping import tell_of_best
 from tensorcheck.observe.counters import tell_of_counters
@@ -38,8 +39,13 @@ class OptimizerProbe(Probe):
     """Hears every optimizer of the process; those that hold no parameter of a watched model are let pass."""
 
     emits: ClassVar[frozenset[type[Event]]] = frozenset(
-        {OptimizerSeen, ParametersForgotten, CopyTrained, StepTaken, StepTraced, GradientsArrived}
+        {
+            *(OptimizerSeen, ParametersForgotten, CopyTrained, StepTaken, StepTraced, GradientsArrived),
+            *(BestCompared, BestReferenced, CounterAccumulated),
+            *(KeptWeightsMoved, EvaluatedInTrainMode, TrainingDataEvaluated, OutputSampled),
+        }
     )
+    """The last four are emitted by others, which need to know how many steps were taken."""
     stage: ClassVar[Stage] = "step"
 
     def __init__(self, sink: Sink, optimizers: FollowedOptimizers) -> None:
@@ -89,7 +95,7 @@ class OptimizerProbe(Probe):
         if self.sink.wants(ParametersForgotten):
             suspected = suspected_by(optimizer, subject, held, built=followed.built, site=site)
             followed.suspected += [(subject, suspected)] if suspected is not None else []
-        if self.sink.wants(BestCompared):
+        if self.sink.wants(BestCompared) or self.sink.wants(BestReferenced):
             tell_of_best(self.sink, subject)
         if self.sink.wants(CounterAccumulated):
             tell_of_counters(self.sink, subject)

@@ -140,6 +140,17 @@ def chosen(source: str) -> list[str]:
     return [finding.rule for finding in watch.findings]
 
 
+def test_a_reference_that_is_loaded_after_the_loop_is_found_whether_it_was_the_last_or_not() -> None:
+    assert chosen(
+        "    if loss < best:\n        best_state = model.state_dict()\n"
+        "best_state = model.state_dict()\nmodel.load_state_dict(best_state)\n"
+    ) == ["TCK515"]
+
+
+def test_a_reference_at_which_the_loop_ends_is_silent() -> None:
+    assert chosen("    if acc > best:\n        best_state = model.state_dict()\n        break\n") == []
+
+
 KEEP = "        kept = copy.deepcopy(model.state_dict())\n"
 
 

@@ -12,9 +12,14 @@ import tensorcheck
 from tensorcheck.catalogue import RuleType, all_rules
 from tensorcheck.findings import Finding
 from tensorcheck.render.json import to_json
+from tensorcheck.settings import Settings
 from tests.invariants import assert_valid_report, assert_well_formed
 
 RULES = pytest.mark.parametrize("rule", all_rules(), ids=lambda rule: f"{rule.code}-{rule.name}")
+
+ALONE = pytest.mark.parametrize(
+    "rule", [rule for rule in all_rules() if rule.category() != "internal"], ids=lambda rule: rule.code
+)
 
 
 def findings_of(program: str, name: str) -> Sequence[Finding]:
@@ -45,3 +50,13 @@ def test_first_example_raises_the_rule_and_only_it(rule: RuleType, capsys: pytes
 def test_second_example_is_silent(rule: RuleType, capsys: pytest.CaptureFixture[str]) -> None:
     assert not findings_of(rule.page.fixed, f"{rule.code} as it should be")
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # likewise
+@ALONE
+def test_first_example_raises_the_rule_with_no_other_rule_selected(
+    rule: RuleType, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tensorcheck.watching.settings_here", lambda: Settings(select=(rule.code,)))
+    assert [finding.rule for finding in findings_of(rule.page.example, f"{rule.code} alone")] == [rule.code]
+    capsys.readouterr()

@@ -82,14 +82,20 @@ class BestWeightsByReference(Rule[KeptWeightsMoved | BestReferenced]):
         )
 
     def _referenced(self, event: BestReferenced) -> Finding:
+        is_model = event.loaded is None
         return self.finding(
             first_that_fits(
-                f"`{event.name}` is `{event.model}` itself, which goes on being trained",
+                f"`{event.name}` is {_what(event)}, which goes on being trained",
                 "the best model is the model itself, which goes on being trained",
             ),
-            label="no copy of the model",
-            expected="the model as it was here",
-            got=f"`{event.model}` itself    whatever it becomes",
+            label="no copy of the model" if is_model else "no copy of the weights",
+            expected=f"the {'model' if is_model else 'weights'} as of this moment",
+            got=f"`{event.model}` itself    whatever becomes of it",
             site=event.site,
-            help=f"{event.name} = copy.deepcopy({event.model})",
+            related=(Related(event.loaded, "loaded here, which changes nothing"),) if event.loaded is not None else (),
+            help=f"{event.name} = copy.deepcopy({event.model})" if is_model else f"copy.deepcopy({event.site.code})",
         )
+
+
+def _what(event: BestReferenced) -> str:
+    return f"`{event.model}` itself" if event.loaded is None else f"the state of `{event.model}` itself"
