@@ -25,6 +25,7 @@ from tensorcheck.observe.frames import expression_at, site_of_node, spelled_argu
 from tensorcheck.observe.lineages import Lineages
 from tensorcheck.observe.patches import PATCHES
 from tensorcheck.observe.probe import Probe, Sink
+from tensorcheck.observe.readable import may_read
 from tensorcheck.observe.stack import standing
 from tensorcheck.sites import Site
 from tensorcheck.tensors import TensorMeta
@@ -109,7 +110,7 @@ class LossProbe(Probe):
 
     def _read(self, reduce: Callable[[], Tensor]) -> float | None:
         """A number, where reading it makes nobody wait for a device, or the step is traced anyway."""
-        if torch._C._len_torch_dispatch_stack():  # noqa: SLF001 - a user's mode must not see us compute
+        if not may_read():
             return None
         number = reduce()
         is_real = type(number) is Tensor and number.device.type != "meta"

@@ -10,6 +10,7 @@ from torch.nn import functional
 import tensorcheck
 from tensorcheck.findings import Finding
 
+LABELS = torch.ones(5, dtype=torch.long)
 Forward = Callable[["Model", Tensor], Tensor]
 
 
@@ -178,3 +179,15 @@ def test_an_evaluation_before_the_training_that_leaves_its_mode_is_found() -> No
 @pytest.mark.parametrize("prepare", [evaluate_and_go_on, evaluate_and_freeze, nn.Module.eval])
 def test_modes_that_are_set_for_the_training_are_silent(prepare: Callable[[nn.Module], object]) -> None:
     assert train_after(prepare) == []
+
+
+def test_a_model_that_is_mapped_over_a_batch_is_not_asked_for_values() -> None:
+    model = Model(lambda model, rows: model.head(rows * 0))
+    optimizer = torch.optim.SGD(model.head.parameters(), lr=0.01)
+    with tensorcheck.watch(model, on_finding=list[Finding]().append) as watch:
+        for _ in range(3):
+            optimizer.zero_grad()
+            losses = torch.func.vmap(lambda rows: functional.cross_entropy(model(rows), LABELS))
+            losses(torch.rand(8, 5, 4)).mean().backward()
+            optimizer.step()
+    assert list(watch.findings) == []
