@@ -84,7 +84,7 @@ def test_weights_that_are_given_back_before_the_next_step_are_silent() -> None:
 
 def test_a_dictionary_of_weights_in_which_others_were_put_is_silent() -> None:
     def use(model: nn.Module, state: Any) -> None:
-        model.load_state_dict(state | {"weight": torch.zeros(1, 4)})
+        model.load_state_dict(state | {"bias": torch.zeros(1)})
 
     assert not kept(lambda model: model.state_dict(), use)
 

@@ -77,6 +77,7 @@ def focal(out: Tensor) -> Tensor:
         lambda out: functional.cross_entropy(out.softmax(1) - 0.5, LABELS),
         lambda out: functional.cross_entropy(out.softmax(1) @ torch.rand(3, 3), LABELS),
         lambda out: functional.cross_entropy(out.sigmoid() * torch.rand(8, 3), LABELS),
+        lambda out: functional.cross_entropy(out.softmax(1) * torch.rand(8, 3), LABELS),
         lambda out: functional.cross_entropy(functional.gumbel_softmax(out) @ torch.rand(3, 5), LABELS),
         lambda out: functional.nll_loss(out - out.logsumexp(1, keepdim=True), LABELS),
         lambda out: functional.nll_loss(out.log_softmax(1) @ torch.eye(3), LABELS),
