@@ -4,7 +4,7 @@ Values are numbered in the order in which they came to be, and each knows the op
 operation was seen to make it, the place that it was found in. So a chain always leads to smaller numbers.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from heapq import heappop, heappush
@@ -74,10 +74,23 @@ class Operation:
     """The values that it made."""
     call: int = 0
     """Which call of that module in the step it was, counted from 0."""
+    is_grad_enabled: bool = field(default=True, compare=False)
+    """Whether gradients were recorded when it was over; files do not hold it."""
+    grad_off: Site | None = field(default=None, compare=False)
+    """What had switched them off, if they were not: `torch.no_grad()`; files do not hold it."""
 
     def __str__(self) -> str:
         place = f" in `{self.module}` ({self.kind})" if self.module else ""
         return f"{self.name}{place}{f', {self.site}' if self.site else ''}"
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A call that gave the numbers of a tensor to Python or NumPy: `item`, `numpy`."""
+
+    operation: Operation
+    before: int
+    """How many operations of the step came before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +111,10 @@ class Trace:
     """Those with which the optimizers stepped, by the names of their parameters."""
     modules: tuple[ModuleMeta, ...] = ()
     """The modules that were called, as they were then, in the order in which they returned first."""
+    readings: tuple[Reading, ...] = field(default=(), compare=False)
+    """Where numbers left the graph for Python; files do not hold them."""
+    earlier: Mapping[int, int] = field(default_factory=dict, compare=False)
+    """Values that the step before had made, by their places, and their places there; files do not hold them."""
 
     def save(self, path: str | Path) -> None:
         """Write it into a file that `tensorcheck diff` reads; the end of `watch.recorded` writes every traced step."""

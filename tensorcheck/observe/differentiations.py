@@ -68,8 +68,13 @@ def _custom_functions(graph: Graph) -> Iterator[CustomFunction]:
     """The functions of the user's own in a graph, each once."""
     classes = dict.fromkeys(getattr(node, "_forward_cls", None) for node in graph.nodes)
     for cls in classes:
-        if isinstance(cls, type) and owner_of(_file_of(cls)) is Owner.USER:
+        if is_of_user(cls):
             yield custom_function(cls)
+
+
+def is_of_user(cls: Any) -> bool:  # noqa: ANN401 - whatever a node says that it is of
+    """Whether it is a `torch.autograd.Function` that the user wrote."""
+    return isinstance(cls, type) and owner_of(_file_of(cls)) is Owner.USER
 
 
 def custom_function(cls: Any) -> CustomFunction:  # noqa: ANN401 - a subclass of `torch.autograd.Function`

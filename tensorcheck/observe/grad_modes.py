@@ -35,8 +35,13 @@ def _device_spans(tree: ast.Module) -> tuple[tuple[int, int, ast.expr], ...]:
 
 def switched_off(node: ast.expr, filename: str) -> Site | None:
     """The innermost expression around a place in a file that switches gradients off there."""
+    return switch_around(node.lineno, filename)
+
+
+def switch_around(line: int, filename: str) -> Site | None:
+    """The same of a line."""
     tree = tree_of(filename)
-    around = [span for span in _spans(tree) if span[0] <= node.lineno <= span[1]] if tree is not None else []
+    around = [span for span in _spans(tree) if span[0] <= line <= span[1]] if tree is not None else []
     first, _, switch, function = max(around, key=lambda span: span[0], default=(0, 0, None, ""))
     return site_of_node(switch, filename, function) if switch is not None and first else None
 

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from tensorcheck.differentiation import Node
 from tensorcheck.observe.frames import Owner, Sites, owner_of, site_of_line
-from tensorcheck.observe.operations import GraphNode, Recorder
+from tensorcheck.observe.operations import Recorder
+from tensorcheck.observe.raw_steps import GraphNode
 from tensorcheck.sites import Site
 
 _MOST = 20_000

@@ -169,6 +169,19 @@ def _names(code: str, kind: type) -> bool:
     return code.rpartition(".")[2] == kind.__name__
 
 
+def lines_of_loss() -> frozenset[tuple[str, int]]:
+    """The files and lines that the loss leads back to of which the user's running line calls `backward`."""
+    with standing() as frames:
+        user = next((frame for frame in reversed(frames) if frame.owner is Owner.USER), None)
+        node = expression_at(user.frame.f_code, user.instruction) if user is not None else None
+        if not isinstance(node, ast.Call):
+            return frozenset()
+        is_method = isinstance(node.func, ast.Attribute) and not node.args
+        loss = node.func.value if isinstance(node.func, ast.Attribute) and is_method else next(iter(node.args), None)
+        lines = {ancestor.line for ancestor in Lineages(frames).of(loss, None).ancestors}
+    return frozenset(line for line in lines if line is not None)
+
+
 def _agreeing(made: Mapping[str, Lineage], layer: nn.Module) -> int:
     """How many of a layer's numbers this construction can have given it."""
     return sum(

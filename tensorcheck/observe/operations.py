@@ -8,9 +8,8 @@ weak reference, since ids are reused at once.
 import weakref
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from types import CodeType
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -22,84 +21,30 @@ from tensorcheck.modules import ModuleMeta
 from tensorcheck.observe.fingerprinting import Fingerprints, Weights
 from tensorcheck.observe.frames import Sites, user_frame
 from tensorcheck.observe.patches import FILE_NAME_THAT_WARNINGS_SKIP
-from tensorcheck.tensors import TensorMeta
-from tensorcheck.trace import Operation, Origin, Trace, Value
+from tensorcheck.observe.raw_steps import (
+    Change,
+    GraphNode,
+    RawOperation,
+    RawReading,
+    RawStep,
+    RawValue,
+    Running,
+    name_of,
+    operation_of,
+    trace_of,
+)
+from tensorcheck.trace import Operation, Origin, Trace
 
 Find = Callable[[Tensor], tuple[Origin, str]]
 """Says what a tensor is that no operation was seen to make."""
-
-
-class _RawValue(NamedTuple):
-    """A tensor's metadata as PyTorch gives it, and where it came from."""
-
-    shape: tuple[int, ...]
-    dtype: torch.dtype
-    device: torch.device
-    requires_grad: bool
-    is_leaf: bool
-    operation: int | None
-    origin: Origin | None
-    name: str
-    fingerprint: int = 0
-    """The number under which the step's fingerprints have its own."""
-
-
-class Running(NamedTuple):
-    """A call of a module that has not returned."""
-
-    path: str
-    kind: str
-    call: int = 0
-    """Which of this module in the step it is."""
-
-
-class _RawOperation(NamedTuple):
-    """A call, with its place in the user's code not yet looked up."""
-
-    function: Callable[..., Any]
-    module: Running
-    code: CodeType | None
-    instruction: int
-    inputs: tuple[int, ...]
-    outputs: tuple[int, ...]
-    nodes_before: int
-    nodes: int
-    """How many nodes autograd had made when it was over: those since `nodes_before` are its own."""
-    changed: tuple["Change", ...] = ()
-
-
-class Change(NamedTuple):
-    """Memory that an operation may have written to: it gave back a tensor that it was given."""
-
-    storage: int
-    """The id of the tensor's storage, which means something as long as that is alive."""
-    version: int
-    """How often the memory had been written to when the operation was over."""
-
-
-class GraphNode(NamedTuple):
-    """A node of autograd's graph; the numbers grow in the order in which nodes are made."""
-
-    kind: str
-    number: int
-
-
-@dataclass(slots=True)
-class _RawStep:
-    """What was recorded of a step."""
-
-    step: int
-    fingerprints: Fingerprints | None
-    operations: list[_RawOperation] = field(default_factory=list)
-    values: list[_RawValue] = field(default_factory=list)
-    gradients: list[_RawValue] = field(default_factory=list)
-    modules: dict[str, ModuleMeta] = field(default_factory=dict)
 
 
 _MOST_KEPT = 8
 """How many steps that are over are kept, the latest: the first ones, and those in which something new was seen."""
 _UNINTERESTING = frozenset({"grad"})
 """Properties that only read."""
+_READING = frozenset({"item", "tolist", "numpy", "__array__", "__float__", "__int__"})
+"""Methods that give the numbers of a tensor to Python or NumPy."""
 _OUTSIDE = Running("", "")
 _nodes: Callable[[], int] = torch._C._autograd._get_sequence_nr  # noqa: SLF001 - the only counter that autograd has
 """How many nodes autograd has made on this thread."""
@@ -127,9 +72,12 @@ class Recorder(TorchFunctionMode):
         """How often each module was called in the step."""
         self._find = find
         self._places: dict[int, tuple[weakref.ref[Tensor], int]] = {}
-        self._last_step: list[_RawOperation] = []
+        self._switch: tuple[CodeType, int] | None = None
+        """What the user ran that switched gradients off, if that was seen."""
+        self._places_before: dict[int, tuple[weakref.ref[Tensor], int]] = {}
+        self._last_step = RawStep(0, None)
         """What the step before did, for as long as its graph may be used."""
-        self._kept: deque[_RawStep] = deque(maxlen=_MOST_KEPT)
+        self._kept: deque[RawStep] = deque(maxlen=_MOST_KEPT)
         self._nodes = _nodes()
         """How many nodes autograd had made when something was recorded last."""
         self.nodes_differentiated: int | None = None
@@ -225,14 +173,14 @@ class Recorder(TorchFunctionMode):
                 return None
             operation = self._raw.operations[value.operation]
             if any(self._raw.values[other].requires_grad for other in operation.inputs):
-                return _operation(operation, sites)
+                return operation_of(operation, sites)
             place = next(iter(operation.inputs), None)
         return None
 
     def maker_of(self, node: GraphNode, sites: Sites) -> Operation | None:
         """The operation that made a node of autograd's graph, in this step or the one before."""
         made = self._maker_of(node)
-        return None if made is None else _operation(made, sites)
+        return None if made is None else operation_of(made, sites)
 
     def change_of(self, storage: int, version: int, since: GraphNode, sites: Sites) -> Operation | None:
         """The first operation after a node was made that wrote to memory which was at this version then."""
@@ -242,46 +190,75 @@ class Recorder(TorchFunctionMode):
                 return None  # what was not recorded in between may have written to it
             nodes = operation.nodes
             if is_after and any(change.storage == storage and change.version > version for change in operation.changed):
-                return _operation(operation, sites)
+                return operation_of(operation, sites)
             is_after = is_after or operation is saver
         return None
 
-    def _maker_of(self, node: GraphNode) -> _RawOperation | None:
+    def _maker_of(self, node: GraphNode) -> RawOperation | None:
         return next((each for each in self._history() if each.nodes_before <= node.number < each.nodes), None)
 
-    def _history(self) -> Iterator[_RawOperation]:
-        yield from self._last_step
+    def _history(self) -> Iterator[RawOperation]:
+        yield from self._last_step.operations
         yield from self._raw.operations
 
     def trace(self, sites: Sites) -> Trace:
         """What was recorded of the last step that was recorded."""
-        return _trace(self._raw, sites)
+        return trace_of(self._raw, sites)
+
+    @property
+    def recorded(self) -> RawStep:
+        """The step that was recorded last, and is being recorded."""
+        return self._raw
+
+    @property
+    def recorded_before(self) -> RawStep:
+        """The step before that one."""
+        return self._last_step
 
     def traces(self, sites: Sites) -> tuple[Trace, ...]:
         """The last steps that were recorded, each on its own, the latest last."""
         latest = [self._raw] if self._raw.operations else []
-        return tuple(_trace(raw, sites) for raw in (*self._kept, *latest))
+        return tuple(trace_of(raw, sites) for raw in (*self._kept, *latest))
 
     def _record(
         self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any] | None, result: object
     ) -> None:
+        if func is torch._C._set_grad_enabled:  # noqa: SLF001 - what every way to switch them goes through
+            self._switched(is_on=bool(args[0]))
+            return
         made = _changed(func, args) if result is None else _tensors(result)
-        if made and _name(func) not in _UNINTERESTING:
+        name = name_of(func)
+        if made and name not in _UNINTERESTING:
             with torch._C.DisableTorchFunction():  # noqa: SLF001 - a user's mode must not see us read a dtype
                 self._write(func, _tensors((args, kwargs) if kwargs else args), made)
+        elif name in _READING and not self.is_between_steps:
+            with torch._C.DisableTorchFunction():  # noqa: SLF001 - likewise
+                self._read(func, args)
 
     def _write(self, func: Callable[..., Any], given: Iterable[Tensor], made: Sequence[Tensor]) -> None:
         self._start_step_if_due()
         inputs = dict.fromkeys([self._place(tensor) for tensor in given])
         changed = tuple([_change(tensor) for tensor in made if self.place_of(tensor) is not None])
         outputs = tuple([self._add(tensor, len(self._raw.operations)) for tensor in made])
-        frame = user_frame()
-        code, instruction = (frame.f_code, frame.f_lasti) if frame is not None else (None, 0)
-        module = self.running[-1] if self.running else _OUTSIDE
         before, self._nodes = self._nodes, _nodes()
-        self._raw.operations.append(
-            _RawOperation(func, module, code, instruction, tuple(inputs), outputs, before, self._nodes, changed)
+        nodes, is_on = (before, self._nodes), torch.is_grad_enabled()
+        operation = RawOperation(
+            func, self._module(), *_place_here(), tuple(inputs), outputs, *nodes, changed, is_on, self._switch
         )
+        self._raw.operations.append(operation)
+
+    def _read(self, func: Callable[..., Any], args: tuple[Any, ...]) -> None:
+        places = [self.place_of(tensor) for tensor in _tensors(args)]
+        inputs = tuple([place for place in places if place is not None])
+        operation = RawOperation(func, self._module(), *_place_here(), inputs, (), self._nodes, self._nodes)
+        self._raw.readings.append(RawReading(operation, len(self._raw.operations)))
+
+    def _switched(self, *, is_on: bool) -> None:
+        code, instruction = _place_here()
+        self._switch = None if is_on or code is None else (code, instruction)
+
+    def _module(self) -> Running:
+        return self.running[-1] if self.running else _OUTSIDE
 
     def _start_step_if_due(self) -> None:
         if self._next_step is not None:
@@ -289,17 +266,25 @@ class Recorder(TorchFunctionMode):
                 self._kept.append(self._raw)
             if self._raw.fingerprints is not None:
                 self._raw.fingerprints.fetch()
-            self._last_step = self._raw.operations if self._follows else []
+            self._last_step = self._raw if self._follows else RawStep(0, None)
+            self._places_before = self._places if self._follows else {}
             self._raw, self._next_step, self._places = self._begun(self._next_step), None, {}
 
-    def _begun(self, step: int) -> _RawStep:
-        return _RawStep(step, Fingerprints(self._weights) if self._weights is not None else None)
+    def _begun(self, step: int) -> RawStep:
+        return RawStep(step, Fingerprints(self._weights) if self._weights is not None else None)
 
     def _place(self, tensor: Tensor) -> int:
         known, place = self._places.get(id(tensor), (None, -1))
         if known is not None and known() is tensor:
             return place
-        return self._add(tensor, None, *self._find(tensor))
+        origin, name = self._find(tensor)
+        place = self._add(tensor, None, origin, name)
+        if origin is Origin.PARAMETER:
+            self._raw.parameters[place] = id(tensor)
+        known, earlier = self._places_before.get(id(tensor), (None, -1))
+        if known is not None and known() is tensor:
+            self._raw.earlier[place] = earlier
+        return place
 
     def _add(self, tensor: Tensor, operation: int | None, origin: Origin | None = None, name: str = "") -> int:
         self._raw.values.append(self._described(tensor, operation, origin, name))
@@ -307,11 +292,11 @@ class Recorder(TorchFunctionMode):
         self._places[id(tensor)] = (weakref.ref(tensor), place)
         return place
 
-    def _described(self, tensor: Tensor, operation: int | None, origin: Origin | None, name: str) -> _RawValue:
+    def _described(self, tensor: Tensor, operation: int | None, origin: Origin | None, name: str) -> RawValue:
         shape = () if is_lazy(tensor) else tensor.shape
         known = (shape, tensor.dtype, tensor.device, tensor.requires_grad, tensor.is_leaf)
         fingerprint = self._raw.fingerprints.take(tensor) if self._raw.fingerprints is not None else 0
-        return _RawValue(*known, operation, origin, name, fingerprint)
+        return RawValue(*known, operation, origin, name, fingerprint)
 
 
 # As the wrappers of `patches` are, so that a `stacklevel` counts to the user's line.
@@ -340,6 +325,11 @@ def _tensors(value: object) -> list[Tensor]:
 _SEQUENCES = (tuple, list)
 
 
+def _place_here() -> tuple[CodeType | None, int]:
+    frame = user_frame()
+    return (frame.f_code, frame.f_lasti) if frame is not None else (None, 0)
+
+
 def _changed(func: Callable[..., Any], args: tuple[Any, ...]) -> list[Tensor]:
     """What a function changed that returns nothing."""
     name = getattr(func, "__name__", "")
@@ -360,34 +350,3 @@ def storage_of(tensor: Tensor) -> int:
         return int(tensor.untyped_storage()._cdata)  # noqa: SLF001 - likewise
     except (NotImplementedError, RuntimeError):
         return 0
-
-
-def _trace(raw: _RawStep, sites: Sites) -> Trace:
-    return Trace(
-        raw.step,
-        operations=tuple(_operation(each, sites) for each in raw.operations),
-        values=tuple(_value(each, raw.fingerprints) for each in raw.values),
-        gradients=tuple(_value(each, raw.fingerprints) for each in raw.gradients),
-        modules=tuple(raw.modules.values()),
-    )
-
-
-def _operation(raw: _RawOperation, sites: Sites) -> Operation:
-    site = sites.at(raw.code, raw.instruction) if raw.code is not None else None
-    path, kind, call = raw.module
-    return Operation(_name(raw.function), path, kind, site, raw.inputs, raw.outputs, call)
-
-
-def _value(raw: _RawValue, fingerprints: Fingerprints | None) -> Value:
-    sizes = tuple(size if isinstance(size, int) else -1 for size in raw.shape)
-    dtype = str(raw.dtype).removeprefix("torch.")
-    meta = TensorMeta(sizes, dtype, str(raw.device), raw.requires_grad, raw.is_leaf)
-    fingerprint = fingerprints.of(raw.fingerprint) if fingerprints is not None else None
-    return Value(meta, raw.operation, raw.origin, raw.name, fingerprint)
-
-
-def _name(func: Callable[..., Any]) -> str:
-    """What the user would call it: `linear`, `__add__`, and of a property its own name (`data`, `T`)."""
-    name = str(getattr(func, "__name__", func))
-    owner = getattr(func, "__self__", None)
-    return str(getattr(owner, "__name__", name)) if name in ("__get__", "__set__") else name

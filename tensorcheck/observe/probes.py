@@ -7,6 +7,7 @@ from tensorcheck.observe.dropouts import DropoutProbe
 from tensorcheck.observe.evaluations import EvaluationProbe
 from tensorcheck.observe.followed import FollowedOptimizers
 from tensorcheck.observe.freezing import FreezeProbe
+from tensorcheck.observe.gradient_flow import GradientFlowProbe
 from tensorcheck.observe.indices import IndexProbe
 from tensorcheck.observe.kept_weights import KeptWeightsProbe
 from tensorcheck.observe.label_order import LabelOrderProbe
@@ -29,6 +30,7 @@ def all_probes(sink: Sink) -> Iterator[Probe]:
     yield OptimizerProbe(sink, optimizers)
     yield ZeroGradProbe(sink, optimizers)
     yield BackwardProbe(sink, optimizers)
+    yield GradientFlowProbe(sink, optimizers)
     yield LoaderProbe(sink)
     yield EvaluationProbe(sink)
     yield LabelOrderProbe(sink)

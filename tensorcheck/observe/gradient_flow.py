@@ -1,0 +1,295 @@
+"""Whether gradients get from the losses to what the optimizers hold, in the steps that are traced."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+from torch.optim.optimizer import register_optimizer_step_pre_hook
+
+from tensorcheck.events.event import Event
+from tensorcheck.events.gradients import (
+    CutKind,
+    GradientCut,
+    GradientsBlocked,
+    GradientsLost,
+    GradientsZero,
+    LossWasLeaf,
+    ParametersUnreached,
+)
+from tensorcheck.knowledge.gradient_flow import GradientFlow
+from tensorcheck.observe.describe import is_a, kinds_of
+from tensorcheck.observe.differentiations import custom_function, is_of_user
+from tensorcheck.observe.followed import Followed, FollowedOptimizers
+from tensorcheck.observe.graphs import graph_node
+from tensorcheck.observe.idle import IdleParameters
+from tensorcheck.observe.lineages import lines_of_loss
+from tensorcheck.observe.optimized import parameters_of
+from tensorcheck.observe.patches import PATCHES
+from tensorcheck.observe.probe import Probe, Sink
+from tensorcheck.observe.raw_steps import RawStep, trace_of
+from tensorcheck.observe.reach import Node, Reach, reach_of
+from tensorcheck.observe.recurring import Recurring
+from tensorcheck.observe.subject import Subject
+from tensorcheck.observe.zeros import ZeroGradients
+from tensorcheck.sites import Site
+from tensorcheck.trace import Operation, Trace
+
+_MOST_BACKWARDS = 4
+"""Of a step that accumulates gradients so many are looked at: the others do the same."""
+_MEANT = frozenset({"teacher", "target", "ema", "momentum", "average", "shadow", "reference", "ref", "old", "frozen"})
+"""Parts of the names of modules that are moved by other means than gradients."""
+
+
+@dataclass(slots=True)
+class _Backward:
+    """One backward pass that is about to run, or did."""
+
+    reach: Reach
+    raw: RawStep
+    """The step that was recorded when it ran."""
+    losses: tuple[int, ...]
+    """The places of what it was called on among that step's values."""
+    is_leaf: bool
+    """Whether all that it was called on are leaves and no parameters."""
+    site: Site | None
+    lines: frozenset[tuple[str, int]] = frozenset()
+    """The lines that the losses' expressions lead back to, where these were looked for."""
+
+
+@dataclass(slots=True)
+class _Round:
+    """What an optimizer is about to step with."""
+
+    subject: Subject
+    followed: Followed
+    optimizer: Optimizer
+    backwards: Sequence[_Backward]
+    held: Mapping[str, Tensor]
+    """The parameters of the model that it holds and that want a gradient."""
+    missed: Mapping[str, Tensor] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.missed = {name: tensor for name, tensor in self.held.items() if tensor.grad is None}
+
+    def free(self) -> set[str]:
+        """Those that some backward pass could reach."""
+        ids = {key for each in self.backwards for key in each.reach.free}
+        return {name for name, tensor in self.held.items() if id(tensor) in ids}
+
+    def blocked(self) -> dict[str, tuple[Node, _Backward]]:
+        """Those that each way to leads through a node that may pass nothing on."""
+        free = self.free()
+        blocked = {key: (node, each) for each in self.backwards for key, node in each.reach.blocked.items()}
+        return {name: blocked[id(each)] for name, each in self.held.items() if id(each) in blocked and name not in free}
+
+
+class GradientFlowProbe(Probe):
+    """Reads the graph before each backward pass, and the trace where something did not get its gradient."""
+
+    emits: ClassVar[frozenset[type[Event]]] = frozenset(
+        {GradientsLost, GradientsBlocked, LossWasLeaf, ParametersUnreached, GradientsZero}
+    )
+
+    def __init__(self, sink: Sink, optimizers: FollowedOptimizers) -> None:
+        super().__init__(sink)
+        self._optimizers = optimizers
+        self._backwards: list[_Backward] = []
+        self._has_stepped = False
+        self._steps_alone: set[Followed] = set()
+        """The optimizers that stepped after a backward pass of their own."""
+        self._wants_lines = False
+        """Whether some number may have left PyTorch on its way to the loss."""
+        self._recurring = Recurring()
+        self._idle = IdleParameters(sink)
+        self._zeros = ZeroGradients(sink)
+
+    def attach(self, handles: ExitStack) -> None:
+        """Patch `torch.autograd.backward`, and register the hook that all optimizers share."""
+        handles.enter_context(PATCHES.patch_attribute(torch.autograd, "backward", self))
+        handle = register_optimizer_step_pre_hook(self._about_to_step)
+        handles.enter_context(PATCHES.undo_in_forks(handle.remove))
+        handles.callback(self._about_to_close)
+
+    def before(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Gradients are about to be added."""
+        if not self.sink.tracing.is_open or not self.sink.hears_this_thread():
+            return
+        if self._has_stepped:
+            self._has_stepped = False
+            self._backwards.clear()
+        if len(self._backwards) < _MOST_BACKWARDS:
+            with torch._C.DisableTorchFunction():  # noqa: SLF001 - a user's mode must not see us read the graph
+                self._backwards += self._read(args, kwargs)
+
+    def raised(self, args: tuple[Any, ...], kwargs: dict[str, Any], error: BaseException) -> None:
+        """Another probe explains it."""
+
+    def _read(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[_Backward]:
+        given = args[0] if args else kwargs.get("tensors")
+        roots = [given] if isinstance(given, Tensor) else [each for each in given or () if is_a(each, Tensor)]
+        recorder = self.sink.tracing.recorder
+        places = [recorder.place_of(root) for root in roots]
+        is_leaf = all(root.grad_fn is None and not is_a(root, torch.nn.Parameter) for root in roots)
+        reach = reach_of(roots)
+        asked = kwargs.get("inputs") if len(args) < _PLACE_OF_INPUTS else args[_PLACE_OF_INPUTS - 1]
+        yield _Backward(
+            reach if asked is None else reach._replace(is_whole=False),
+            recorder.recorded,
+            tuple(place for place in places if place is not None),
+            is_leaf,
+            self.sink.sites.here(),
+            lines_of_loss() if self._wants_lines else frozenset(),
+        )
+
+    def _about_to_step(self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        if self.is_off:
+            return
+        try:
+            self._idle.look(optimizer)
+            is_closed = len(args) == 1 and not kwargs  # a closure computes the gradients later
+            if self.sink.tracing.is_open and is_closed and self.sink.hears_this_thread():
+                with torch._C.DisableTorchFunction():  # noqa: SLF001 - likewise
+                    self._look(self._optimizers.follow(optimizer), optimizer)
+            elif is_closed:
+                self._zeros.look_later(optimizer)
+        except Exception as fault:  # noqa: BLE001 - a fault of ours never reaches the user
+            self.fault(fault)
+
+    def _look(self, followed: Followed, optimizer: Optimizer) -> None:
+        if not self._has_stepped and self._backwards:
+            self._steps_alone.add(followed)
+        self._has_stepped = True
+        if not self._backwards or not all(each.reach.is_whole for each in self._backwards):
+            return
+        for subject in followed.subjects:
+            held = {name: each for each in parameters_of(optimizer) if (name := subject.name_of(each)) is not None}
+            wanted = {name: each for name, each in held.items() if each.requires_grad}
+            self._judge(_Round(subject, followed, optimizer, tuple(self._backwards), wanted))
+
+    def _judge(self, now: _Round) -> None:
+        if now.missed and len(now.missed) == len(now.held) and all(each.is_leaf for each in now.backwards):
+            self._leaf(now)
+            return
+        blocked = self._blocked(now) if now.blocked() else frozenset[str]()
+        self._zeros.look(now.subject, now.optimizer, {n: t for n, t in now.held.items() if n not in blocked})
+        reached = now.free() | now.blocked().keys()
+        lost = {name: each for name, each in now.missed.items() if name not in reached and not _is_meant(name)}
+        if lost:
+            self._lost(now, lost)
+
+    def _leaf(self, now: _Round) -> None:
+        last = now.backwards[-1]
+        if self._recurring.names("leaf", now.followed, now.subject, now.missed):
+            trace = trace_of(last.raw, self.sink.sites)
+            made = _maker(trace, last.losses)
+            names, kinds = tuple(now.missed), _kinds(now.subject)
+            event = LossWasLeaf(now.subject.step, names, made, last.site, kinds)
+            self.sink.emit(event, now.subject)
+
+    def _blocked(self, now: _Round) -> frozenset[str]:
+        """Emit what recurs; say what is blocked at all."""
+        groups: dict[object, list[str]] = {}
+        blocked = now.blocked()
+        for name, (node, _) in blocked.items():
+            cls = getattr(node, "_forward_cls", None)
+            if not is_of_user(cls) or name in now.missed:
+                groups.setdefault(cls or node, []).append(name)
+        for names in groups.values():
+            node, backward = blocked[names[0]]
+            cls = getattr(node, "_forward_cls", None)
+            if self._recurring.names(node.name(), now.followed, now.subject, {each: now.held[each] for each in names}):
+                event = GradientsBlocked(
+                    step=now.subject.step,
+                    node=node.name(),
+                    names=tuple(names),
+                    operation=self.sink.tracing.recorder.maker_of(graph_node(node), self.sink.sites),
+                    custom=custom_function(cls) if is_of_user(cls) else None,
+                    backward=backward.site,
+                    kinds=_kinds(now.subject),
+                )
+                self.sink.emit(event, now.subject)
+        return frozenset(name for names in groups.values() for name in names)
+
+    def _lost(self, now: _Round, lost: Mapping[str, Tensor]) -> None:
+        cut: set[str] = set()
+        flows = self._flows(now, lost)
+        for backward, flow in flows:
+            for each in flow.cuts(backward.losses, backward.lines):
+                names = {name: lost[name] for name in each.names if name not in cut}
+                cut |= names.keys()
+                self._cut(now, each, names, backward)
+        self._wants_lines = self._wants_lines or len(cut) < len(lost)
+        if all(backward.losses for backward in now.backwards):
+            used = {name: operation for _, flow in flows for name, operation in flow.used().items()}
+            rest = {name: each for name, each in lost.items() if name not in cut}
+            self._idle.suspect(now.subject, now.optimizer, rest, used, all_held=set(now.held))
+
+    def _flows(self, now: _Round, lost: Mapping[str, Tensor]) -> list[tuple[_Backward, GradientFlow]]:
+        before = self._flow(self.sink.tracing.recorder.recorded_before, lost)
+        steps = {id(each.raw): each.raw for each in now.backwards}
+        known = {key: self._flow(raw, lost, before) for key, raw in steps.items()}
+        return [(each, known[id(each.raw)]) for each in now.backwards]
+
+    def _flow(self, raw: RawStep, lost: Mapping[str, Tensor], before: GradientFlow | None = None) -> GradientFlow:
+        names = {id(tensor): name for name, tensor in lost.items()}
+        parameters = {place: names[key] for place, key in raw.parameters.items() if key in names}
+        return GradientFlow(trace_of(raw, self.sink.sites), parameters, before)
+
+    def _cut(self, now: _Round, cut: GradientCut, names: Mapping[str, Tensor], backward: _Backward) -> None:
+        site = cut.operation.grad_off if cut.kind is CutKind.SWITCHED_OFF else cut.operation.site
+        still = self._recurring.names((cut.kind, site), now.followed, now.subject, names)
+        if still:
+            event = GradientsLost(
+                step=now.subject.step,
+                cut=GradientCut(cut.kind, cut.operation, still, cut.got),
+                optimizer=type(now.optimizer).__name__,
+                is_all=len(now.missed) == len(now.held),
+                has_rival=now.followed in self._steps_alone and len(self._steps_alone) > 1,
+                model=now.subject.kind,
+                backward=backward.site,
+                step_site=self.sink.sites.here(),
+                is_meant=cut.kind is CutKind.SWITCHED_OFF and not _is_training(now.subject, still),
+                kinds=_kinds(now.subject),
+            )
+            self.sink.emit(event, now.subject)
+
+    def _about_to_close(self) -> None:
+        self._zeros.close()
+        self._idle.close()
+
+
+_PLACE_OF_INPUTS = 6
+"""Which argument of `torch.autograd.backward` names the tensors that alone get gradients, counted from 1."""
+
+
+def _maker(trace: Trace, losses: Sequence[int]) -> Operation | None:
+    """What made a loss without a gradient; a call that only asks for one is not what made it."""
+    for place in losses:
+        at: int | None = place
+        while at is not None and (made := trace.values[at].operation) is not None:
+            operation = trace.operations[made]
+            if operation.name != "requires_grad_":
+                return operation
+            at = next(iter(operation.inputs), None)
+    return None
+
+
+def _is_meant(name: str) -> bool:
+    """Whether a parameter is of a module whose name says that it is moved by other means."""
+    words = {word for part in name.lower().split(".")[:-1] for word in part.split("_")}
+    return bool(words & _MEANT)
+
+
+def _is_training(subject: Subject, names: Sequence[str]) -> bool:
+    model = subject.model()
+    paths = {name.rpartition(".")[0] for name in names}
+    return model is None or any(model.get_submodule(path).training for path in paths)
+
+
+def _kinds(subject: Subject) -> dict[str, str]:
+    model = subject.model()
+    return kinds_of(model) if model is not None else {}

@@ -1,0 +1,115 @@
+"""Gradients that are exactly zero everywhere: at each traced step, and at a few later ones where they all were so far.
+
+Values are read, which waits for the device; so it is done in traced steps, and later only for what is suspected.
+"""
+
+import weakref
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+from torch.utils._python_dispatch import _disable_current_modes
+
+from tensorcheck.events.gradients import GradientsZero
+from tensorcheck.observe.describe import kinds_of
+from tensorcheck.observe.probe import Sink
+from tensorcheck.observe.sources import definition_site
+from tensorcheck.observe.subject import Subject
+
+_LATER = (6, 12)
+"""The steps of an optimizer at which it is looked again; a gradient may be zero while the learning rate warms up."""
+_FEWEST_LOOKS = 4
+
+
+@dataclass(slots=True)
+class _Suspected:
+    subject: Subject
+    optimizer: weakref.ref[Optimizer]
+    parameters: dict[str, weakref.ref[Tensor]]
+    """Those whose gradients were zero at each look."""
+    total: int
+    looks: int = 1
+    steps: int = 0
+    """How many steps the optimizer has taken since the first look."""
+
+
+class ZeroGradients:
+    """Follows what is zero."""
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+        self._suspected: dict[tuple[Subject, int], _Suspected] = {}
+
+    def look(self, subject: Subject, optimizer: Optimizer, held: Mapping[str, Tensor]) -> None:
+        """A traced step: which of these gradients are zero."""
+        if not self._sink.wants(GradientsZero):
+            return
+        key, known = (subject, id(optimizer)), self._suspected.get((subject, id(optimizer)))
+        given = {name: each for name, each in held.items() if each.grad is not None}
+        if known is not None:
+            known.steps += 1
+            self._narrow(known)
+        elif given:
+            zero = _zero(given)
+            references = {name: weakref.ref(tensor) for name, tensor in zero.items()}
+            self._suspected[key] = _Suspected(subject, weakref.ref(optimizer), references, len(given))
+
+    def look_later(self, optimizer: Optimizer) -> None:
+        """A step that is not traced."""
+        for suspected in self._suspected.values():
+            if suspected.parameters and suspected.optimizer() is optimizer:
+                suspected.steps += 1
+                if suspected.steps in _LATER:
+                    self._narrow(suspected)
+                if suspected.steps == _LATER[-1] and suspected.looks >= _FEWEST_LOOKS:
+                    self._tell(suspected)
+
+    def close(self) -> None:
+        """What was seen too seldom is not told."""
+        self._suspected.clear()
+
+    def _narrow(self, suspected: _Suspected) -> None:
+        alive = {name: tensor for name, known in suspected.parameters.items() if (tensor := known()) is not None}
+        given = {name: tensor for name, tensor in alive.items() if tensor.grad is not None}
+        zero = _zero(given)
+        suspected.looks += 1
+        suspected.parameters = {name: suspected.parameters[name] for name in zero}
+
+    def _tell(self, suspected: _Suspected) -> None:
+        subject, optimizer, names = suspected.subject, suspected.optimizer(), tuple(suspected.parameters)
+        model = subject.model()
+        if names and model is not None:
+            paths = dict.fromkeys(name.rpartition(".")[0] for name in names)
+            sites = (definition_site(model, path) for path in paths if path)
+            event = GradientsZero(
+                step=subject.step,
+                names=names,
+                total=suspected.total,
+                looks=suspected.looks,
+                optimizer=type(optimizer).__name__,
+                step_site=self._sink.sites.here(),
+                definitions=tuple(dict.fromkeys(site for site in sites if site is not None)),
+                kinds=kinds_of(model),
+            )
+            self._sink.emit(event, subject)
+
+
+def _zero(held: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Those whose gradient is zero everywhere; one whose values can't be read is not."""
+    dense = {name: tensor for name, tensor in held.items() if _is_readable(tensor.grad)}
+    if not dense:
+        return {}
+    with torch._C.DisableTorchFunction(), _disable_current_modes(), torch.no_grad():  # noqa: SLF001 - not for a user's modes to see
+        devices = {tensor.device for tensor in dense.values()}
+        zero: set[str] = set()
+        for device in devices:
+            there = {name: tensor.grad for name, tensor in dense.items() if tensor.device == device}
+            found = torch.stack([grad.detach().any() for grad in there.values() if grad is not None]).tolist()
+            zero |= {name for name, is_any in zip(there, found, strict=True) if not is_any}
+    return {name: tensor for name, tensor in dense.items() if name in zero}
+
+
+def _is_readable(grad: Tensor | None) -> bool:
+    return type(grad) is Tensor and grad.layout is torch.strided and not grad.is_meta and grad.numel() > 0
