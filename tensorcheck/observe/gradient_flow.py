@@ -183,7 +183,7 @@ class GradientFlowProbe(Probe):
 
     def _leaf(self, now: _Round) -> None:
         last = now.backwards[-1]
-        if self._recurring.names("leaf", now.followed, now.subject, now.missed):
+        if self._recurring.unmoved("leaf", now.followed, now.subject, now.missed):
             trace = trace_of(last.raw, self.sink.sites)
             made = _maker(trace, last.losses)
             names, kinds = tuple(now.missed), _kinds(now.subject)
@@ -201,7 +201,7 @@ class GradientFlowProbe(Probe):
         for names in groups.values():
             node, backward = blocked[names[0]]
             cls = getattr(node, "_forward_cls", None)
-            if self._recurring.names(node.name(), now.followed, now.subject, {each: now.held[each] for each in names}):
+            if self._recurring.is_again((node.name(), names[0]), now.followed, now.subject):
                 event = GradientsBlocked(
                     step=now.subject.step,
                     node=node.name(),
@@ -241,7 +241,7 @@ class GradientFlowProbe(Probe):
 
     def _cut(self, now: _Round, cut: GradientCut, names: Mapping[str, Tensor], backward: _Backward) -> None:
         site = cut.operation.grad_off if cut.kind is CutKind.SWITCHED_OFF else cut.operation.site
-        still = self._recurring.names((cut.kind, site), now.followed, now.subject, names)
+        still = self._recurring.unmoved((cut.kind, site), now.followed, now.subject, names)
         if still:
             event = GradientsLost(
                 step=now.subject.step,

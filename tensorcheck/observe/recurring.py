@@ -1,4 +1,4 @@
-"""What is the same in two steps in a row: once may be chance."""
+"""What is the same in two steps: once may be chance."""
 
 import weakref
 from collections.abc import Hashable, Mapping
@@ -11,27 +11,36 @@ from tensorcheck.observe.subject import Subject
 
 
 class Recurring:
-    """Parameters about which the same is said, step after step of the same optimizer, and that nothing moved since.
-
-    What was said twice is told once.
-    """
+    """What is said of an optimizer's parameters in several of its steps; what was said twice is told once."""
 
     def __init__(self) -> None:
         self._last: weakref.WeakKeyDictionary[Subject, dict[Hashable, Standing]] = weakref.WeakKeyDictionary()
-        self._told: weakref.WeakKeyDictionary[Subject, set[Hashable]] = weakref.WeakKeyDictionary()
+        self._told: weakref.WeakKeyDictionary[Subject, dict[Hashable, bool]] = weakref.WeakKeyDictionary()
+        """What was said, and whether it was told."""
 
-    def names(
+    def unmoved(
         self, what: Hashable, followed: Followed, subject: Subject, parameters: Mapping[str, Tensor]
     ) -> tuple[str, ...]:
-        """Those of them of which the same was said before, if that is to be told now."""
+        """Those of them of which the same was said before and that nothing moved since, if that is to be told now."""
         key, known = (what, id(followed)), self._last.setdefault(subject, {})
-        before = known.get(key)
-        if before is None:
-            known[key] = Standing(parameters)
+        if not self._is_second(key, subject):
+            known.setdefault(key, Standing(parameters))
             return ()
-        if key in self._told.setdefault(subject, set()):
-            return ()
-        still = tuple(name for name in before.names() if name in parameters)
-        if still:
-            self._told[subject].add(key)
+        still = tuple(name for name in known[key].names() if name in parameters)
+        self._told[subject][key] = bool(still)
         return still
+
+    def is_again(self, what: Hashable, followed: Followed, subject: Subject) -> bool:
+        """Whether the same was said before, and is to be told now; the parameters may have moved."""
+        key = what, id(followed)
+        is_second = self._is_second(key, subject)
+        if is_second:
+            self._told[subject][key] = True
+        return is_second
+
+    def _is_second(self, key: Hashable, subject: Subject) -> bool:
+        """Whether it was said before and not told."""
+        told = self._told.setdefault(subject, {})
+        is_second = key in told and not told[key]
+        told.setdefault(key, False)
+        return is_second

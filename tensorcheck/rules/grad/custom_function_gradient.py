@@ -2,10 +2,13 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 from tensorcheck.differentiation import CustomFunction
 from tensorcheck.events.crash import Crashed
+from tensorcheck.events.gradients import GradientsBlocked
 from tensorcheck.findings import Finding, Related, Severity
+from tensorcheck.knowledge.parameter_names import listed_parameters
 from tensorcheck.rule import Rule
 from tensorcheck.wording import counted, first_that_fits
 
@@ -21,13 +24,14 @@ _KIND = re.compile(r"expected Variable or None \(got (?P<got>\S+)\)")
 _MISSING = "must implement either the backward or vjp method"
 
 
-class CustomFunctionGradient(Rule[Crashed]):
+class CustomFunctionGradient(Rule[Crashed | GradientsBlocked]):
     """A `torch.autograd.Function` returns gradients that do not fit its inputs.
 
     ## What it does
     Explains what autograd says to the result of a function's own `backward`: another number of gradients than its
     `forward` has arguments, a gradient of another shape than the argument that it is for, something that is no tensor,
-    or no `backward` at all. It shows what the `backward` returns.
+    or no `backward` at all. It shows what the `backward` returns. Also finds, as a warning, a `backward` that returns
+    None for an input on whose gradient parameters depend that an optimizer holds: that raises nothing.
 
     ## Why it matters
     The exception is raised at `loss.backward()`, and the stack does not lead into the function. An argument that needs
@@ -73,8 +77,33 @@ class CustomFunctionGradient(Rule[Crashed]):
     severity = Severity.ERROR
     since = "0.1.0"
 
-    def check(self, event: Crashed) -> Iterator[Finding]:
+    def check(self, event: Crashed | GradientsBlocked) -> Iterator[Finding]:
         """Compare what the function's backward gave with what it takes."""
+        match event:
+            case Crashed():
+                yield from self._crashed(event)
+            case GradientsBlocked(custom=CustomFunction() as function):
+                yield replace(self._silent(event, function), severity=Severity.WARNING)
+            case _:
+                pass
+
+    def _silent(self, event: GradientsBlocked, function: CustomFunction) -> Finding:
+        count = counted(len(event.names), "parameter")
+        applied = event.operation.site if event.operation is not None else None
+        return self.finding(
+            first_that_fits(
+                f"`{function.name}.backward` returns None on the only way to {count}",
+                f"a custom backward returns None on the only way to {count}",
+            ),
+            label="None for an input that wants a gradient",
+            expected="a gradient for each input that requires one",
+            got="None",
+            site=function.backward or applied or event.backward,
+            related=(Related(applied, f"`{function.name}` is applied here"),) if function.backward and applied else (),
+            notes=(f"never learns: {listed_parameters(event.names, event.kinds)}",),
+        )
+
+    def _crashed(self, event: Crashed) -> Iterator[Finding]:
         custom = event.differentiation.custom if event.differentiation is not None else ()
         if (number := _NUMBER.search(event.message)) is not None:
             yield self._number(event, _named(custom, number["name"]), int(number["expected"]), int(number["got"]))

@@ -172,9 +172,8 @@ def _used(call: ModuleCalled, cut: Site | None) -> tuple[Related, ...]:
 def _source(call: ModuleCalled, before: Sequence[ModuleCalled]) -> ModuleCalled | None:
     """The last layer whose output, but for its gradient, is what this one was given.
 
-    Of a layer that others of its inputs still give a gradient, the place where this one lost it must be known.
+    Two layers may well be given tensors of one shape, so the place where the gradient was lost must be known.
     """
-    others = any(tensor.meta.requires_grad for tensor in call.inputs)
-    if call.ungraded is None or (others and _place_of(call) is None):
+    if call.ungraded is None or _place_of(call) is None:
         return None
     return returned_with_gradient(before, call.ungraded)
