@@ -52,7 +52,7 @@ class GradientsLost(Event):
     has_rival: bool
     """Whether another optimizer takes turns with it, each after a `backward` of its own, as those of a GAN do."""
     model: str
-    """The class of the model."""
+    """What the running code calls the model; its class where it has no name there."""
     backward: Site | None
     """Where the user called `backward`."""
     step_site: Site | None

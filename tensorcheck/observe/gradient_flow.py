@@ -1,6 +1,6 @@
 """Whether gradients get from the losses to what the optimizers hold, in the steps that are traced."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_pre_hook
+from torch.utils._python_dispatch import _disable_current_modes
 
 from tensorcheck.events.event import Event
 from tensorcheck.events.gradients import (
@@ -22,18 +23,20 @@ from tensorcheck.events.gradients import (
 )
 from tensorcheck.knowledge.gradient_flow import GradientFlow
 from tensorcheck.observe.describe import is_a, kinds_of
-from tensorcheck.observe.differentiations import custom_function, is_of_user
+from tensorcheck.observe.differentiations import custom_function
+from tensorcheck.observe.entering import scopes_of
 from tensorcheck.observe.followed import Followed, FollowedOptimizers
-from tensorcheck.observe.graphs import graph_node
 from tensorcheck.observe.idle import IdleParameters
 from tensorcheck.observe.lineages import lines_of_loss
 from tensorcheck.observe.optimized import parameters_of
 from tensorcheck.observe.patches import PATCHES
 from tensorcheck.observe.probe import Probe, Sink
 from tensorcheck.observe.raw_steps import RawStep, trace_of
-from tensorcheck.observe.reach import Node, Reach, reach_of
+from tensorcheck.observe.reach import Blocking, Reach, reach_of
 from tensorcheck.observe.recurring import Recurring
+from tensorcheck.observe.stack import standing
 from tensorcheck.observe.subject import Subject
+from tensorcheck.observe.unregistered import modules_at_hand
 from tensorcheck.observe.zeros import ZeroGradients
 from tensorcheck.sites import Site
 from tensorcheck.trace import Operation, Trace
@@ -80,10 +83,15 @@ class _Round:
         ids = {key for each in self.backwards for key in each.reach.free}
         return {name for name, tensor in self.held.items() if id(tensor) in ids}
 
-    def blocked(self) -> dict[str, tuple[Node, _Backward]]:
+    def gated(self) -> set[str]:
+        """Those that some backward pass left out on purpose, and none reached."""
+        ids = {key for each in self.backwards for key in each.reach.gated}
+        return {name for name, tensor in self.held.items() if id(tensor) in ids} - self.free()
+
+    def blocked(self) -> dict[str, tuple[Blocking, _Backward]]:
         """Those that each way to leads through a node that may pass nothing on."""
         free = self.free()
-        blocked = {key: (node, each) for each in self.backwards for key, node in each.reach.blocked.items()}
+        blocked = {key: (by, each) for each in self.backwards for key, by in each.reach.blocked.items()}
         return {name: blocked[id(each)] for name, each in self.held.items() if id(each) in blocked and name not in free}
 
 
@@ -122,8 +130,15 @@ class GradientFlowProbe(Probe):
             self._has_stepped = False
             self._backwards.clear()
         if len(self._backwards) < _MOST_BACKWARDS:
-            with torch._C.DisableTorchFunction():  # noqa: SLF001 - a user's mode must not see us read the graph
+            # A user's modes must not see us read the graph.
+            with torch._C.DisableTorchFunction(), _disable_current_modes():  # noqa: SLF001 - no public way
                 self._backwards += self._read(args, kwargs)
+
+    def returned(self, args: tuple[Any, ...], kwargs: dict[str, Any], result: object) -> None:  # noqa: ARG002
+        """Gradients were added."""
+        if self.sink.tracing.is_open and self._backwards and len(self._backwards) < _MOST_BACKWARDS:
+            for subject in self.sink.subjects:
+                self._zeros.arrived(subject)
 
     def raised(self, args: tuple[Any, ...], kwargs: dict[str, Any], error: BaseException) -> None:
         """Another probe explains it."""
@@ -152,7 +167,7 @@ class GradientFlowProbe(Probe):
             self._idle.look(optimizer)
             is_closed = len(args) == 1 and not kwargs  # a closure computes the gradients later
             if self.sink.tracing.is_open and is_closed and self.sink.hears_this_thread():
-                with torch._C.DisableTorchFunction():  # noqa: SLF001 - likewise
+                with torch._C.DisableTorchFunction():  # noqa: SLF001 - no public way
                     self._look(self._optimizers.follow(optimizer), optimizer)
             elif is_closed:
                 self._zeros.look_later(optimizer)
@@ -174,9 +189,12 @@ class GradientFlowProbe(Probe):
         if now.missed and len(now.missed) == len(now.held) and all(each.is_leaf for each in now.backwards):
             self._leaf(now)
             return
-        blocked = self._blocked(now) if now.blocked() else frozenset[str]()
-        self._zeros.look(now.subject, now.optimizer, {n: t for n, t in now.held.items() if n not in blocked})
-        reached = now.free() | now.blocked().keys()
+        blocked = now.blocked()
+        self._blocked(now, blocked)
+        left_out = blocked.keys() | now.gated()
+        open_to = {name: each for name, each in now.held.items() if name not in left_out}
+        self._zeros.look(now.subject, now.optimizer, open_to)
+        reached = now.free() | left_out
         lost = {name: each for name, each in now.missed.items() if name not in reached and not _is_meant(name)}
         if lost:
             self._lost(now, lost)
@@ -190,29 +208,24 @@ class GradientFlowProbe(Probe):
             event = LossWasLeaf(now.subject.step, names, made, last.site, kinds)
             self.sink.emit(event, now.subject)
 
-    def _blocked(self, now: _Round) -> frozenset[str]:
-        """Emit what recurs; say what is blocked at all."""
-        groups: dict[object, list[str]] = {}
-        blocked = now.blocked()
-        for name, (node, _) in blocked.items():
-            cls = getattr(node, "_forward_cls", None)
-            if not is_of_user(cls) or name in now.missed:
-                groups.setdefault(cls or node, []).append(name)
+    def _blocked(self, now: _Round, blocked: Mapping[str, tuple[Blocking, _Backward]]) -> None:
+        groups: dict[Hashable, list[str]] = {}
+        for name, (by, _) in blocked.items():
+            if by.function is None or name in now.missed:
+                groups.setdefault(by.function or by.node, []).append(name)
         for names in groups.values():
-            node, backward = blocked[names[0]]
-            cls = getattr(node, "_forward_cls", None)
-            if self._recurring.is_again((node.name(), names[0]), now.followed, now.subject):
+            by, backward = blocked[names[0]]
+            if self._recurring.is_again((by.node.kind, names[0]), now.followed, now.subject):
                 event = GradientsBlocked(
                     step=now.subject.step,
-                    node=node.name(),
+                    node=by.node.kind,
                     names=tuple(names),
-                    operation=self.sink.tracing.recorder.maker_of(graph_node(node), self.sink.sites),
-                    custom=custom_function(cls) if is_of_user(cls) else None,
+                    operation=self.sink.tracing.recorder.maker_of(by.node, self.sink.sites),
+                    custom=custom_function(by.function) if by.function is not None else None,
                     backward=backward.site,
                     kinds=_kinds(now.subject),
                 )
                 self.sink.emit(event, now.subject)
-        return frozenset(name for names in groups.values() for name in names)
 
     def _lost(self, now: _Round, lost: Mapping[str, Tensor]) -> None:
         cut: set[str] = set()
@@ -249,7 +262,7 @@ class GradientFlowProbe(Probe):
                 optimizer=type(now.optimizer).__name__,
                 is_all=len(now.missed) == len(now.held),
                 has_rival=now.followed in self._steps_alone and len(self._steps_alone) > 1,
-                model=now.subject.kind,
+                model=_called(now.subject),
                 backward=backward.site,
                 step_site=self.sink.sites.here(),
                 is_meant=cut.kind is CutKind.SWITCHED_OFF and not _is_training(now.subject, still),
@@ -276,6 +289,13 @@ def _maker(trace: Trace, losses: Sequence[int]) -> Operation | None:
                 return operation
             at = next(iter(operation.inputs), None)
     return None
+
+
+def _called(subject: Subject) -> str:
+    """What the running code calls the model; its class where it has no name there."""
+    with standing() as frames:
+        names = [name for name, each in modules_at_hand(scopes_of(frames)).items() if each is subject.model()]
+    return next(iter(names), subject.kind)
 
 
 def _is_meant(name: str) -> bool:

@@ -36,7 +36,7 @@ class _Suspected:
     used: dict[str, Operation]
     standing: Standing
     site: Site | None
-    steps: int = 0
+    steps: int = 1
 
 
 class IdleParameters:

@@ -1,4 +1,7 @@
-"""Which leaves a backward pass is about to reach, read from autograd's graph before it is used up."""
+"""Which leaves a backward pass is about to reach, read from autograd's graph before it is used up.
+
+What is kept of it holds no node and no tensor: either would keep a graph alive.
+"""
 
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
@@ -7,6 +10,8 @@ from torch import Tensor
 from torch.autograd.function import BackwardCFunction
 
 from tensorcheck.observe.differentiations import is_of_user
+from tensorcheck.observe.graphs import graph_node, saved_tensors
+from tensorcheck.observe.raw_steps import GraphNode
 
 _MOST = 20_000
 """Nodes that are looked at of one graph."""
@@ -21,13 +26,23 @@ Node = Any
 """Autograd's own; its classes are not public."""
 
 
+class Blocking(NamedTuple):
+    """A node that passes nothing on, or one of a function of the user's own, which may not."""
+
+    node: GraphNode
+    function: type | None
+    """The user's function, if it is one."""
+
+
 class Reach(NamedTuple):
     """What some roots lead to."""
 
-    free: dict[int, Tensor]
-    """The leaves that some way leads to on which each node may pass a gradient on, by their ids."""
-    blocked: dict[int, Node]
-    """The other leaves, each with a node that passes nothing on, or a function of the user's own that may not."""
+    free: frozenset[int]
+    """The ids of the leaves that some way leads to on which each node may pass a gradient on."""
+    blocked: dict[int, Blocking]
+    """The other leaves, by their ids, each with what is in its way."""
+    gated: frozenset[int]
+    """The ids of those behind a multiplication by the number zero, as a loss has that leaves a part out on purpose."""
     is_whole: bool
     """Whether all of the graph was looked at."""
 
@@ -38,29 +53,34 @@ def reach_of(roots: Sequence[Tensor]) -> Reach:
     >>> import torch
     >>> scale = torch.nn.Parameter(torch.ones(2))
     >>> reach = reach_of([(scale.round() * 2).sum()])
-    >>> [node.name() for node in reach.blocked.values()], reach.free
-    (['RoundBackward0'], {})
+    >>> [each.node.kind for each in reach.blocked.values()], reach.free
+    (['RoundBackward0'], frozenset())
     """
     seen: set[Node] = set()
     edge: list[Node] = []
     free = _leaves([root.grad_fn for root in roots if root.grad_fn is not None], seen, edge)
-    blocked: dict[int, Node] = {}
+    blocked: dict[int, Blocking] = {}
+    gated: set[int] = set()
     for node in edge:
         behind = _leaves([each for each, _ in node.next_functions if each is not None], seen, None)
-        blocked |= dict.fromkeys(behind.keys() - blocked.keys(), node)
-    return Reach(free, blocked, len(seen) < _MOST)
+        if _is_gate(node):
+            gated |= behind
+        else:
+            function = getattr(node, "_forward_cls", None)
+            blocked |= dict.fromkeys(behind - blocked.keys(), Blocking(graph_node(node), function))
+    return Reach(frozenset(free), blocked, frozenset(gated), len(seen) < _MOST)
 
 
-def _leaves(starts: Iterable[Node], seen: set[Node], edge: list[Node] | None) -> dict[int, Tensor]:
+def _leaves(starts: Iterable[Node], seen: set[Node], edge: list[Node] | None) -> set[int]:
     """The leaves that are not behind what was seen; nodes that may block are put on the edge, if there is one."""
-    found: dict[int, Tensor] = {}
-    waiting = [node for node in starts if node not in seen]
+    found: set[int] = set()
+    waiting = [node for node in dict.fromkeys(starts) if node not in seen]
     seen.update(waiting)
     while waiting and len(seen) < _MOST:
         node = waiting.pop()
         leaf = getattr(node, "variable", None)
         if isinstance(leaf, Tensor):
-            found[id(leaf)] = leaf
+            found.add(id(leaf))
         elif edge is not None and _may_block(node):
             edge.append(node)
         else:
@@ -73,4 +93,10 @@ def _leaves(starts: Iterable[Node], seen: set[Node], edge: list[Node] | None) ->
 def _may_block(node: Node) -> bool:
     if isinstance(node, BackwardCFunction):
         return is_of_user(getattr(node, "_forward_cls", None))
-    return node.name() in _WITHOUT_GRADIENT
+    return node.name() in _WITHOUT_GRADIENT or _is_gate(node)
+
+
+def _is_gate(node: Node) -> bool:
+    if node.name() != "MulBackward0":
+        return False
+    return any(each.dim() == 0 and each.device.type == "cpu" and not each.any() for each in saved_tensors(node))

@@ -41,6 +41,14 @@ class ZeroGradients:
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
         self._suspected: dict[tuple[Subject, int], _Suspected] = {}
+        self._arrived: dict[Subject, frozenset[str]] = {}
+        """Of each model the parameters whose gradients were zero when the last `backward` ended."""
+
+    def arrived(self, subject: Subject) -> None:
+        """A `backward` of a traced step ended: what is zeroed by hand later had a gradient."""
+        if self._sink.wants(GradientsZero):
+            given = {name: tensor for name, tensor in subject.parameters() if tensor.grad is not None}
+            self._arrived[subject] = frozenset(_zero(given))
 
     def look(self, subject: Subject, optimizer: Optimizer, held: Mapping[str, Tensor]) -> None:
         """A traced step: which of these gradients are zero."""
@@ -48,11 +56,13 @@ class ZeroGradients:
             return
         key, known = (subject, id(optimizer)), self._suspected.get((subject, id(optimizer)))
         given = {name: each for name, each in held.items() if each.grad is not None}
+        arrived = self._arrived.get(subject, frozenset())
         if known is not None:
             known.steps += 1
+            known.parameters = {name: each for name, each in known.parameters.items() if name in arrived}
             self._narrow(known)
         elif given:
-            zero = _zero(given)
+            zero = {name: each for name, each in _zero(given).items() if name in arrived}
             references = {name: weakref.ref(tensor) for name, tensor in zero.items()}
             self._suspected[key] = _Suspected(subject, weakref.ref(optimizer), references, len(given))
 

@@ -206,7 +206,7 @@ def test_a_backbone_in_evaluation_mode_without_gradients_is_an_info() -> None:
 NEW_LEAVES: dict[str, Callable[[Tensor], Tensor]] = {
     "tensor of a number": lambda out: torch.tensor(out.mean().item(), requires_grad=True),
     "detached": lambda out: out.mean().detach().requires_grad_(),
-    "clone of detached": lambda out: out.mean().detach().clone().requires_grad_(requires_grad=True),
+    "clone of detached": lambda out: out.mean().detach().clone().requires_grad_(True),
     "data": lambda out: out.mean().data.requires_grad_(),
     "number": lambda out: torch.tensor([float(out.detach().mean())], requires_grad=True),
 }
@@ -326,7 +326,8 @@ def test_a_codebook_that_is_moved_by_hand_is_silent() -> None:
                 self.codes.weight.mul_(0.99).add_(hidden.mean(0), alpha=0.01)
             through = hidden + (nearest - hidden).detach()
             rebuilt: Tensor = self.decoder(through)
-            return (rebuilt - rows).square().mean() + (hidden - nearest.detach()).square().mean()
+            loss: Tensor = (rebuilt - rows).square().mean() + (hidden - nearest.detach()).square().mean()
+            return loss
 
     model = Quantized()
     optimizer = torch.optim.Adam(model.parameters())
@@ -354,6 +355,28 @@ def test_a_gan_that_makes_its_samples_twice_is_silent() -> None:
             of_generator.step()
 
     assert not watch.findings
+
+
+@pytest.mark.parametrize("is_detached", [True, False])
+def test_a_generator_that_is_cut_off_in_its_own_turn_is_found(is_detached: bool) -> None:  # noqa: FBT001 - a case
+    generator, critic = nn.Linear(2, 4), nn.Linear(4, 1)
+    of_generator, of_critic = (torch.optim.SGD(net.parameters(), lr=0.1) for net in (generator, critic))
+    with tensorcheck.watch(generator, critic, on_finding=list[Finding]().append) as watch:
+        for _ in range(STEPS):
+            with torch.set_grad_enabled(is_detached):
+                fake = generator(torch.rand(8, 2))
+            of_critic.zero_grad()
+            (critic(fake.detach()) - critic(torch.rand(8, 4))).mean().backward()
+            of_critic.step()
+            of_generator.zero_grad()
+            critic(fake.detach() if is_detached else fake).neg().mean().backward()
+            of_generator.step()
+
+    (finding,) = watch.findings
+    assert finding.rule == "TCK433"
+    assert finding.headline.startswith("`generator` gets no gradient in its own turn")
+    assert finding.site is not None
+    assert finding.site.code == ("fake.detach()" if is_detached else "torch.set_grad_enabled(is_detached)")
 
 
 def test_an_encoder_and_a_decoder_with_an_optimizer_each_are_no_gan() -> None:
