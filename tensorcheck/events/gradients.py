@@ -137,3 +137,38 @@ class GradientsZero(Event):
     """Where their modules were built."""
     kinds: Mapping[str, str] = field(default_factory=dict)
     """The classes of the modules that have parameters of their own, by their dotted paths."""
+
+
+@dataclass(frozen=True, slots=True)
+class GraphKept(Event):
+    """Something that the running code holds leads back, through autograd's graph, to each of the last steps."""
+
+    name: str
+    """How the running code reaches it: `total`, `self.history`."""
+    steps: int
+    """How many steps it leads back to; each that was looked at added to it."""
+    nodes: int
+    """How many nodes of the graph it keeps alive."""
+    site: Site | None
+    """The statement that adds to it."""
+    step_site: Site | None
+    """Where the optimizer steps."""
+
+
+@dataclass(frozen=True, slots=True)
+class TensorUnregistered(Event):
+    """In two traced steps the model used an attribute that wants a gradient, is no parameter, and nothing moves."""
+
+    instrument: ClassVar[Instrument] = Instrument.TRACE
+
+    name: str
+    """The dotted path of the attribute."""
+    kind: str
+    """The class of the module that holds it."""
+    meta: TensorMeta
+    is_leaf: bool
+    """Whether it is a leaf; else it was computed from one that nobody holds."""
+    site: Site | None
+    """The statement that put it there."""
+    step_site: Site | None
+    """Where the optimizer stepped."""

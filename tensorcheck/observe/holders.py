@@ -44,7 +44,7 @@ def _of_name(name: str, value: object, scope: Scope) -> Iterator[tuple[Held, Ten
     elif isinstance(value, list | tuple | dict):
         site = site_of_binding(name, scope)
         yield from ((Held(path, site), tensor) for path, tensor in leaves(value, name))
-    elif _is_of_user(value):
+    elif is_of_user(value):
         yield from _of_attributes(name, value)
 
 
@@ -64,7 +64,8 @@ def _of_attributes(path: str, owner: object) -> Iterator[tuple[Held, Tensor]]:
             yield from ((Held(inner, site), tensor) for inner, tensor in leaves(value, f"{path}.{name}", 2))
 
 
-def _is_of_user(value: object) -> bool:
+def is_of_user(value: object) -> bool:
+    """Whether it is an object of a class that the user wrote."""
     cls = type(value)
     if isinstance(value, type | ModuleType | Optimizer) or not hasattr(value, "__dict__"):
         return False

@@ -11,6 +11,7 @@ from tensorcheck.observe.gradient_flow import GradientFlowProbe
 from tensorcheck.observe.indices import IndexProbe
 from tensorcheck.observe.kept_weights import KeptWeightsProbe
 from tensorcheck.observe.label_order import LabelOrderProbe
+from tensorcheck.observe.kept_graphs import KeptGraphProbe
 from tensorcheck.observe.loaders import LoaderProbe
 from tensorcheck.observe.loss_functions import LOSSES
 from tensorcheck.observe.losses import LossProbe
@@ -31,6 +32,7 @@ def all_probes(sink: Sink) -> Iterator[Probe]:
     yield ZeroGradProbe(sink, optimizers)
     yield BackwardProbe(sink, optimizers)
     yield GradientFlowProbe(sink, optimizers)
+    yield KeptGraphProbe(sink, optimizers)
     yield LoaderProbe(sink)
     yield EvaluationProbe(sink)
     yield LabelOrderProbe(sink)
