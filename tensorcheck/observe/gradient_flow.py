@@ -20,15 +20,18 @@ from tensorcheck.events.gradients import (
     GradientsZero,
     LossWasLeaf,
     ParametersUnreached,
+    TensorUnregistered,
 )
 from tensorcheck.knowledge.gradient_flow import GradientFlow
-from tensorcheck.observe.describe import is_a, kinds_of
+from tensorcheck.observe.describe import is_a, kinds_of, tensor_meta
 from tensorcheck.observe.differentiations import custom_function
 from tensorcheck.observe.entering import scopes_of
 from tensorcheck.observe.followed import Followed, FollowedOptimizers
+from tensorcheck.observe.holders import site_of_attribute
 from tensorcheck.observe.idle import IdleParameters
 from tensorcheck.observe.lineages import lines_of_loss
-from tensorcheck.observe.optimized import parameters_of
+from tensorcheck.observe.loose_tensors import loose_tensors
+from tensorcheck.observe.optimized import optimized_parameters, parameters_of
 from tensorcheck.observe.patches import PATCHES
 from tensorcheck.observe.probe import Probe, Sink
 from tensorcheck.observe.raw_steps import RawStep, trace_of
@@ -99,7 +102,7 @@ class GradientFlowProbe(Probe):
     """Reads the graph before each backward pass, and the trace where something did not get its gradient."""
 
     emits: ClassVar[frozenset[type[Event]]] = frozenset(
-        {GradientsLost, GradientsBlocked, LossWasLeaf, ParametersUnreached, GradientsZero}
+        {GradientsLost, GradientsBlocked, LossWasLeaf, ParametersUnreached, GradientsZero, TensorUnregistered}
     )
 
     def __init__(self, sink: Sink, optimizers: FollowedOptimizers) -> None:
@@ -191,6 +194,7 @@ class GradientFlowProbe(Probe):
             return
         blocked = now.blocked()
         self._blocked(now, blocked)
+        self._loose(now)
         left_out = blocked.keys() | now.gated()
         open_to = {name: each for name, each in now.held.items() if name not in left_out}
         self._zeros.look(now.subject, now.optimizer, open_to)
@@ -224,6 +228,27 @@ class GradientFlowProbe(Probe):
                     custom=custom_function(by.function) if by.function is not None else None,
                     backward=backward.site,
                     kinds=_kinds(now.subject),
+                )
+                self.sink.emit(event, now.subject)
+
+    def _loose(self, now: _Round) -> None:
+        """Emit the attributes that want a gradient, that nothing moved and that no optimizer holds."""
+        model = now.subject.model()
+        found = loose_tensors(now.subject, now.backwards[-1].raw) if self.sink.wants(TensorUnregistered) else {}
+        for name, tensor in found.items():
+            if not self._recurring.unmoved(("loose", name), now.followed, now.subject, {name: tensor}):
+                continue
+            if id(tensor) not in optimized_parameters():
+                assert model is not None  # noqa: S101 - its tensors were found
+                holder = model.get_submodule(name.rpartition(".")[0])
+                event = TensorUnregistered(
+                    step=now.subject.step,
+                    name=name,
+                    kind=type(holder).__name__,
+                    meta=tensor_meta(tensor),
+                    is_leaf=tensor.is_leaf,
+                    site=site_of_attribute(type(holder), name.rpartition(".")[2]),
+                    step_site=self.sink.sites.here(),
                 )
                 self.sink.emit(event, now.subject)
 
