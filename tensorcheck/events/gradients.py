@@ -172,3 +172,20 @@ class TensorUnregistered(Event):
     """The statement that put it there."""
     step_site: Site | None
     """Where the optimizer stepped."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewLayerFrozen(Event):
+    """A model whose layer was put in from outside, with weights drawn at random, trains while that layer is frozen."""
+
+    path: str
+    """The dotted path of the layer."""
+    kind: str
+    names: tuple[str, ...]
+    """The dotted paths of its parameters."""
+    made: Site
+    """The statement that put the layer in."""
+    freezing: tuple[Site, ...]
+    """The statements of the same file that set `requires_grad` to something else than True."""
+    step_site: Site | None
+    """Where the optimizer stepped first."""

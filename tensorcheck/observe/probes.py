@@ -18,6 +18,7 @@ from tensorcheck.observe.losses import LossProbe
 from tensorcheck.observe.metrics import MetricProbe
 from tensorcheck.observe.mode_calls import ModeProbe
 from tensorcheck.observe.models import ModelProbe
+from tensorcheck.observe.new_layers import NewLayerProbe
 from tensorcheck.observe.optimizers import ModuleZeroGradProbe, OptimizerProbe, ZeroGradProbe, subjects_of
 from tensorcheck.observe.probe import Probe, Sink
 from tensorcheck.observe.recording import RecordingProbe
@@ -33,6 +34,7 @@ def all_probes(sink: Sink) -> Iterator[Probe]:
     yield BackwardProbe(sink, optimizers)
     yield GradientFlowProbe(sink, optimizers)
     yield KeptGraphProbe(sink, optimizers)
+    yield NewLayerProbe(sink, optimizers)
     yield LoaderProbe(sink)
     yield EvaluationProbe(sink)
     yield LabelOrderProbe(sink)

@@ -34,12 +34,17 @@ def trainable_of(
     return Trainable(
         wanted=tuple(name for name, parameter in parameters if parameter.requires_grad),
         frozen=tuple(name for name, parameter in parameters if not parameter.requires_grad),
-        freezing=tuple(_found_in(scopes, _freezes)),
+        freezing=tuple(freezing_in(scopes)),
         repeated=tuple(_repeated(frames, parameters)),
         is_grad_enabled=torch.is_grad_enabled(),
         switching_off=tuple(_found_in(scopes, _switches_off)),
         kinds={path: kind for model in models for path, kind in kinds_of(model).items()},
     )
+
+
+def freezing_in(scopes: Sequence[Scope]) -> list[Site]:
+    """The statements of the user's that set `requires_grad` to something else than True."""
+    return _found_in(scopes, _freezes)
 
 
 def _differentiates_or_optimizes(frame: StackFrame) -> bool:

@@ -29,7 +29,8 @@ class _Suspected:
     optimizer: weakref.ref[Optimizer]
     parameters: dict[str, weakref.ref[Tensor]]
     """Those whose gradients were zero at each look."""
-    total: int
+    given: frozenset[str]
+    """All that had a gradient at the first look."""
     looks: int = 1
     steps: int = 0
     """How many steps the optimizer has taken since the first look."""
@@ -64,7 +65,7 @@ class ZeroGradients:
         elif given:
             zero = {name: each for name, each in _zero(given).items() if name in arrived}
             references = {name: weakref.ref(tensor) for name, tensor in zero.items()}
-            self._suspected[key] = _Suspected(subject, weakref.ref(optimizer), references, len(given))
+            self._suspected[key] = _Suspected(subject, weakref.ref(optimizer), references, frozenset(given))
 
     def look_later(self, optimizer: Optimizer) -> None:
         """A step that is not traced."""
@@ -88,15 +89,15 @@ class ZeroGradients:
         suspected.parameters = {name: suspected.parameters[name] for name in zero}
 
     def _tell(self, suspected: _Suspected) -> None:
-        subject, optimizer, names = suspected.subject, suspected.optimizer(), tuple(suspected.parameters)
-        model = subject.model()
+        subject, optimizer, model = suspected.subject, suspected.optimizer(), suspected.subject.model()
+        names = _of_whole_layers(suspected)
         if names and model is not None:
             paths = dict.fromkeys(name.rpartition(".")[0] for name in names)
             sites = (definition_site(model, path) for path in paths if path)
             event = GradientsZero(
                 step=subject.step,
                 names=names,
-                total=suspected.total,
+                total=len(suspected.given),
                 looks=suspected.looks,
                 optimizer=type(optimizer).__name__,
                 step_site=self._sink.sites.here(),
@@ -104,6 +105,17 @@ class ZeroGradients:
                 kinds=kinds_of(model),
             )
             self._sink.emit(event, subject)
+
+
+def _of_whole_layers(suspected: _Suspected) -> tuple[str, ...]:
+    """Those whose module has no other gradient either, and at least one of a matrix.
+
+    A bias alone may have none by the nature of the loss: what is added to all scores is nothing to their difference.
+    """
+    living = {name.rpartition(".")[0] for name in suspected.given - suspected.parameters.keys()}
+    known = {name: tensor for name, each in suspected.parameters.items() if (tensor := each()) is not None}
+    matrices = {name.rpartition(".")[0] for name, tensor in known.items() if tensor.dim() > 1}
+    return tuple(name for name in known if (path := name.rpartition(".")[0]) in matrices and path not in living)
 
 
 def _zero(held: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -131,6 +131,18 @@ def test_a_head_that_is_multiplied_by_zero_on_purpose_is_silent(is_later: bool) 
     assert found(gated) == []
 
 
+def test_a_bias_that_the_loss_takes_the_difference_of_is_silent() -> None:
+    critic = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 1))
+    optimizer = torch.optim.SGD(critic.parameters(), lr=0.1)
+    with tensorcheck.watch(critic) as watch:
+        for _ in range(16):
+            optimizer.zero_grad()
+            (critic(torch.rand(8, 4)).mean() - critic(torch.rand(8, 4)).mean()).backward()
+            optimizer.step()
+
+    assert not watch.findings
+
+
 def test_rows_of_an_embedding_that_are_never_looked_up_are_silent() -> None:
     model = nn.Sequential(nn.Embedding(6, 3, padding_idx=0), nn.Flatten(), nn.Linear(6, 1))
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)

@@ -67,8 +67,8 @@ class ZeroGradient(Rule[GradientsZero]):
 
     ## Limits
     Where all gradients of an optimizer are zero it is an info: without a reward, or with every margin kept, there is
-    nothing to learn from. A gradient that is zero in the first steps alone, as behind a layer that begins at zero, is
-    silent.
+    nothing to learn from. A bias alone is silent, which a loss of differences takes away; so is a
+    gradient that is zero in the first steps alone, as behind a layer that begins at zero.
     """
 
     code = "TCK434"
