@@ -56,6 +56,11 @@ class GradientFlow:
                 found |= {name: cut for name, cut in self._read(operation) if name not in found}
         return tuple(_grouped((name, cut) for name, cut in found.items() if name not in reached))
 
+    def may_have_made(self, losses: Sequence[int]) -> bool:
+        """Whether numbers of theirs went into these values, or were handed to Python, from where they may have."""
+        read = (place for reading in self._trace.readings for place in reading.operation.inputs)
+        return any(self._open.get(place) or self._cut.get(place) for place in (*losses, *read))
+
     def used(self) -> dict[str, Operation]:
         """The parameters that something was computed with, each with the first operation that did so."""
         first: dict[str, Operation] = {}

@@ -205,6 +205,8 @@ class GradientFlowProbe(Probe):
 
     def _leaf(self, now: _Round) -> None:
         last = now.backwards[-1]
+        if not self._flow(last.raw, now.missed).may_have_made(last.losses):
+            return  # a zero that stands for a batch without anything to learn from
         if self._recurring.unmoved("leaf", now.followed, now.subject, now.missed):
             trace = trace_of(last.raw, self.sink.sites)
             made = _maker(trace, last.losses)

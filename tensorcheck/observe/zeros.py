@@ -5,6 +5,7 @@ Values are read, which waits for the device; so it is done in traced steps, and 
 
 import weakref
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 import torch
@@ -119,7 +120,13 @@ def _of_whole_layers(suspected: _Suspected) -> tuple[str, ...]:
 
 
 def _zero(held: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Those whose gradient is zero everywhere; one whose values can't be read is not."""
+    """Those whose gradient is zero everywhere; none where the values of one can't be read."""
+    with suppress(Exception):  # a dtype or a subclass may have no `any`
+        return _read(held)
+    return {}
+
+
+def _read(held: Mapping[str, Tensor]) -> dict[str, Tensor]:
     dense = {name: tensor for name, tensor in held.items() if _is_readable(tensor.grad)}
     if not dense:
         return {}

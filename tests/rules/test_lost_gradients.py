@@ -222,6 +222,10 @@ def test_a_loss_that_is_a_new_leaf_is_an_error_at_the_line_that_made_it(loss: Ca
     assert finding.notes[0].startswith("never learns: `first.weight`, `first.bias`, `second.weight`")
 
 
+def test_a_zero_that_stands_for_a_batch_without_targets_is_silent() -> None:
+    assert found(lambda net, rows: net.first(rows), lambda _: torch.zeros((), requires_grad=True)) == []
+
+
 class _Halved(torch.autograd.Function):
     @staticmethod
     def forward(ctx: object, rows: Tensor, weight: Tensor) -> Tensor:

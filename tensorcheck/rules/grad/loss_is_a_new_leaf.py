@@ -47,7 +47,8 @@ class LossIsANewLeaf(Rule[LossWasLeaf]):
     ```
 
     ## Limits
-    Two traced steps must show it: a batch that holds nothing to learn from may stand for itself with such a zero.
+    Two traced steps must show it, in which the parameters were used and numbers of theirs went into the leaf or into
+    Python. So a zero that stands for a batch without anything to learn from is silent.
     """
 
     code = "TCK416"
