@@ -273,7 +273,7 @@ HEALTHY: dict[str, Forward] = {
     "straight through": straight_through,
     "metrics beside the loss": with_metrics,
     "stop gradient on one side": stopped,
-    "sizes alone": lambda net, rows: net.second(net.first(rows)) + torch.zeros_like(net.first(rows)),
+    "sizes alone": lambda net, rows: net.second(rows) * torch.ones_like(net.first(rows).detach()),
     "noise of its size": lambda net, rows: net.second(net.first(rows) + torch.randn_like(net.first(rows))),
 }
 
