@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from tensorcheck.events.backward import Fed
 from tensorcheck.observe.lineages import Lineages
-from tensorcheck.observe.operations import GraphNode
+from tensorcheck.observe.raw_steps import GraphNode
 from tensorcheck.observe.probe import Sink
 from tensorcheck.observe.sources import definition_site
 from tensorcheck.observe.stack import standing

@@ -9,9 +9,9 @@ from tensorcheck.observe.followed import FollowedOptimizers
 from tensorcheck.observe.freezing import FreezeProbe
 from tensorcheck.observe.gradient_flow import GradientFlowProbe
 from tensorcheck.observe.indices import IndexProbe
+from tensorcheck.observe.kept_graphs import KeptGraphProbe
 from tensorcheck.observe.kept_weights import KeptWeightsProbe
 from tensorcheck.observe.label_order import LabelOrderProbe
-from tensorcheck.observe.kept_graphs import KeptGraphProbe
 from tensorcheck.observe.loaders import LoaderProbe
 from tensorcheck.observe.loss_functions import LOSSES
 from tensorcheck.observe.losses import LossProbe
