@@ -77,6 +77,8 @@ class Session:
         """Those of these that concerned no one model: another model's rules have not judged them."""
         self._seen: set[type[Event]] = set()
         self._wanted = frozenset(event for rule in self._rules for event in rule.events)
+        self._listened = self._wanted.union(*(event.needs for event in self._wanted))
+        """Those too without whose probes a wanted one could not be seen."""
         self.backwards = 0
         """How many times `backward` has returned so far."""
         self.drawn = DrawnIndices()
@@ -119,7 +121,7 @@ class Session:
             self._attach(probe)
 
     def _attach(self, probe: Probe) -> None:
-        if probe.emits and not probe.emits & self._wanted:
+        if probe.emits and not probe.emits & self._listened:
             return
         self._probes[probe] = ExitStack()
         try:

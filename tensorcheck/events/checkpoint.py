@@ -1,8 +1,10 @@
 """What was done with a model's weights beside training them: they were taken, kept, saved and loaded."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from tensorcheck.events.event import Event
+from tensorcheck.events.optimizer import StepTaken
 from tensorcheck.sites import Site
 
 
@@ -16,6 +18,8 @@ class WeightsLoaded(Event):
 @dataclass(frozen=True, slots=True)
 class KeptWeightsMoved(Event):
     """A `state_dict` of the model that was taken some steps ago and not copied was loaded or saved."""
+
+    needs: ClassVar[tuple[type[Event], ...]] = (StepTaken,)
 
     name: str
     """What the running code calls it; empty where it has no name."""

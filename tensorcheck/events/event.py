@@ -27,6 +27,8 @@ class Event:
     """Something that PyTorch did while a model was watched."""
 
     instrument: ClassVar[Instrument] = Instrument.GUARD
+    needs: ClassVar[tuple[type["Event"], ...]] = ()
+    """Other events whose probes have to listen for this one to be seen."""
 
     step: int
     """How many optimizer steps the model had taken before."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from tensorcheck.events.event import Event, Instrument
+from tensorcheck.events.optimizer import StepTaken
 from tensorcheck.lineage import Lineage
 from tensorcheck.modules import ModuleMeta
 from tensorcheck.sites import Site
@@ -79,6 +80,7 @@ class DroppedInEvaluation(Event):
     """A function dropped out in a module that is in evaluation mode, and its call does not say for which mode it is."""
 
     instrument: ClassVar[Instrument] = Instrument.TRACE
+    needs: ClassVar[tuple[type[Event], ...]] = (ForwardFinished,)
 
     function: str
     module: str
@@ -93,6 +95,7 @@ class OutputSampled(Event):
     """In a traced step, the model returned in training for a batch of different samples."""
 
     instrument: ClassVar[Instrument] = Instrument.TRACE
+    needs: ClassVar[tuple[type[Event], ...]] = (StepTaken,)
 
     is_constant: bool
     """Whether all of its outputs are the same for every sample, and not zero."""

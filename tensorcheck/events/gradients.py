@@ -6,7 +6,10 @@ from enum import StrEnum
 from typing import ClassVar
 
 from tensorcheck.differentiation import CustomFunction
+from tensorcheck.events.backward import BackwardFinished
 from tensorcheck.events.event import Event, Instrument
+from tensorcheck.events.forward import ModuleCalled
+from tensorcheck.events.optimizer import StepTaken
 from tensorcheck.sites import Site
 from tensorcheck.tensors import TensorMeta
 from tensorcheck.trace import Operation
@@ -43,6 +46,7 @@ class GradientsLost(Event):
     """
 
     instrument: ClassVar[Instrument] = Instrument.TRACE
+    needs: ClassVar[tuple[type[Event], ...]] = (BackwardFinished, StepTaken)
 
     cut: GradientCut
     optimizer: str
@@ -71,6 +75,7 @@ class GradientsBlocked(Event):
     """
 
     instrument: ClassVar[Instrument] = Instrument.TRACE
+    needs: ClassVar[tuple[type[Event], ...]] = (BackwardFinished, StepTaken)
 
     node: str
     """Its name in autograd: `RoundBackward0`."""
@@ -89,6 +94,7 @@ class LossWasLeaf(Event):
     """In two traced steps `backward` was called on a tensor that nothing leads to, and no gradient arrived."""
 
     instrument: ClassVar[Instrument] = Instrument.TRACE
+    needs: ClassVar[tuple[type[Event], ...]] = (BackwardFinished,)
 
     names: tuple[str, ...]
     """The dotted paths of the parameters that the optimizer holds."""
@@ -104,6 +110,7 @@ class ParametersUnreached(Event):
     """The run is over, and parameters that an optimizer holds never got a gradient."""
 
     instrument: ClassVar[Instrument] = Instrument.TRACE
+    needs: ClassVar[tuple[type[Event], ...]] = (BackwardFinished, StepTaken)
 
     unused: tuple[str, ...]
     """Those that nothing was computed with in the traced steps."""
@@ -126,6 +133,7 @@ class GradientsZero(Event):
     """At each look, from the first step on, the gradients of some parameters were exactly zero everywhere."""
 
     instrument: ClassVar[Instrument] = Instrument.TRACE
+    needs: ClassVar[tuple[type[Event], ...]] = (BackwardFinished, StepTaken)
 
     names: tuple[str, ...]
     total: int
@@ -142,6 +150,8 @@ class GradientsZero(Event):
 @dataclass(frozen=True, slots=True)
 class GraphKept(Event):
     """Something that the running code holds leads back, through autograd's graph, to each of the last steps."""
+
+    needs: ClassVar[tuple[type[Event], ...]] = (BackwardFinished, StepTaken)
 
     name: str
     """How the running code reaches it: `total`, `self.history`."""
@@ -160,6 +170,7 @@ class TensorUnregistered(Event):
     """In two traced steps the model used an attribute that wants a gradient, is no parameter, and nothing moves."""
 
     instrument: ClassVar[Instrument] = Instrument.TRACE
+    needs: ClassVar[tuple[type[Event], ...]] = (BackwardFinished, ModuleCalled, StepTaken)
 
     name: str
     """The dotted path of the attribute."""

@@ -1,15 +1,20 @@
 """What was done with whole passes over a DataLoader, or beside them."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
+from tensorcheck.events.backward import BackwardFinished, LossComputed
 from tensorcheck.events.event import Event
+from tensorcheck.events.forward import ForwardFinished
+from tensorcheck.events.optimizer import StepTaken
 from tensorcheck.sites import Site
 
 
 @dataclass(frozen=True, slots=True)
 class EvaluatedInTrainMode(Event):
     """A trained model was called without gradients and in training mode, on what it is not trained on."""
+
+    needs: ClassVar[tuple[type[Event], ...]] = (BackwardFinished, ForwardFinished, LossComputed, StepTaken)
 
     layers: tuple[str, ...]
     """The classes of its layers that act as in training: dropout, batch normalisation."""
@@ -26,6 +31,8 @@ class EvaluatedInTrainMode(Event):
 @dataclass(frozen=True, slots=True)
 class TrainingDataEvaluated(Event):
     """A model was called without gradients on whole passes over data that it is trained on."""
+
+    needs: ClassVar[tuple[type[Event], ...]] = (BackwardFinished, ForwardFinished, StepTaken)
 
     loader: tuple[str, ...]
     """The names that the running code had for the DataLoader."""
@@ -48,6 +55,8 @@ class TrainingDataEvaluated(Event):
 @dataclass(frozen=True, slots=True)
 class LabelsSorted(Event):
     """A model was trained on a DataLoader that does not shuffle, and the labels came one class after the other."""
+
+    needs: ClassVar[tuple[type[Event], ...]] = (BackwardFinished,)
 
     loader: str
     """How the running code calls it."""

@@ -9,7 +9,6 @@ from tensorcheck.events.backward import BackwardFinished
 from tensorcheck.events.crash import Crashed, Stage
 from tensorcheck.events.event import Event
 from tensorcheck.events.optimizer import StepTaken
-from tensorcheck.events.passes import EvaluatedInTrainMode, LabelsSorted, TrainingDataEvaluated
 from tensorcheck.observe.followed import FollowedOptimizers
 from tensorcheck.observe.patches import PATCHES
 from tensorcheck.observe.probe import Probe, Sink
@@ -18,10 +17,7 @@ from tensorcheck.observe.probe import Probe, Sink
 class BackwardProbe(Probe):
     """Hears `backward`, counts it, and tells those who follow gradients."""
 
-    emits: ClassVar[frozenset[type[Event]]] = frozenset(
-        {BackwardFinished, StepTaken, Crashed, EvaluatedInTrainMode, TrainingDataEvaluated, LabelsSorted}
-    )
-    """Those that others emit need to know how often it returned."""
+    emits: ClassVar[frozenset[type[Event]]] = frozenset({BackwardFinished, StepTaken, Crashed})
     stage: ClassVar[Stage] = "backward"
 
     def __init__(self, sink: Sink, optimizers: FollowedOptimizers) -> None:

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from tensorcheck.events.backward import Fed
 from tensorcheck.observe.lineages import Lineages
-from tensorcheck.observe.raw_steps import GraphNode
 from tensorcheck.observe.probe import Sink
+from tensorcheck.observe.raw_steps import GraphNode
 from tensorcheck.observe.sources import definition_site
 from tensorcheck.observe.stack import standing
 from tensorcheck.sites import Site

@@ -16,7 +16,6 @@ from tensorcheck.contracts import target_form
 from tensorcheck.events.backward import Fed, LossComputed
 from tensorcheck.events.crash import Stage
 from tensorcheck.events.event import Event
-from tensorcheck.events.passes import EvaluatedInTrainMode
 from tensorcheck.lineage import Lineage
 from tensorcheck.observe.describe import Signature, signature, tensor_meta, tensors_in
 from tensorcheck.observe.evaluations import evaluated_beside
@@ -34,7 +33,7 @@ from tensorcheck.tensors import TensorMeta
 class LossProbe(Probe):
     """Hears one of the losses; the modules of `torch.nn` call the same functions."""
 
-    emits: ClassVar[frozenset[type[Event]]] = frozenset({LossComputed, EvaluatedInTrainMode})
+    emits: ClassVar[frozenset[type[Event]]] = frozenset({LossComputed})
     stage: ClassVar[Stage] = "loss"
 
     def __init__(self, sink: Sink, function: str) -> None:

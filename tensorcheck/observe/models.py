@@ -18,8 +18,7 @@ from torch import nn
 
 from tensorcheck.events.crash import Stage
 from tensorcheck.events.event import Event
-from tensorcheck.events.forward import DroppedInEvaluation, ForwardFinished, ModeSwitched, ModuleCalled, OutputSampled
-from tensorcheck.events.passes import EvaluatedInTrainMode, TrainingDataEvaluated
+from tensorcheck.events.forward import ForwardFinished, ModeSwitched, ModuleCalled, OutputSampled
 from tensorcheck.modules import ModuleMeta
 from tensorcheck.observe.constant_outputs import is_constant
 from tensorcheck.observe.describe import named_arguments, named_tensors, signature, tensors_in
@@ -53,13 +52,7 @@ class _Compilations(Listener):
 class ModelProbe(Probe):
     """Hears the calls of one watched model."""
 
-    emits: ClassVar[frozenset[type[Event]]] = frozenset(
-        {
-            *(ForwardFinished, ModeSwitched, ModuleCalled, OutputSampled),
-            *(DroppedInEvaluation, EvaluatedInTrainMode, TrainingDataEvaluated),
-        }
-    )
-    """The last three are emitted by others, which need to know of the model's calls."""
+    emits: ClassVar[frozenset[type[Event]]] = frozenset({ForwardFinished, ModeSwitched, ModuleCalled, OutputSampled})
     stage: ClassVar[Stage] = "forward"
 
     def __init__(self, sink: Sink, subject: Subject) -> None:

@@ -12,12 +12,11 @@ from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
 from tensorcheck.events.backward import GradientsArrived, ZeroedElsewhere
-from tensorcheck.events.checkpoint import BestCompared, BestReferenced, KeptWeightsMoved
+from tensorcheck.events.checkpoint import BestCompared, BestReferenced
 from tensorcheck.events.crash import Stage
 from tensorcheck.events.event import Event
-from tensorcheck.events.forward import OutputSampled
 from tensorcheck.events.optimizer import CopyTrained, OptimizerSeen, ParametersForgotten, StepTaken
-from tensorcheck.events.passes import CounterAccumulated, EvaluatedInTrainMode, TrainingDataEvaluated
+from tensorcheck.events.passes import CounterAccumulated
 from tensorcheck.events.traced import StepTraced
 from tensorcheck.observe.best_keeping import tell_of_best
 from tensorcheck.observe.counters import tell_of_counters
@@ -42,10 +41,8 @@ class OptimizerProbe(Probe):
         {
             *(OptimizerSeen, ParametersForgotten, CopyTrained, StepTaken, StepTraced, GradientsArrived),
             *(BestCompared, BestReferenced, CounterAccumulated),
-            *(KeptWeightsMoved, EvaluatedInTrainMode, TrainingDataEvaluated, OutputSampled),
         }
     )
-    """The last four are emitted by others, which need to know how many steps were taken."""
     stage: ClassVar[Stage] = "step"
 
     def __init__(self, sink: Sink, optimizers: FollowedOptimizers) -> None:
