@@ -98,3 +98,15 @@ class SchedulerStepped(Event):
     backwards: int
     """How many times `backward` had returned before."""
     site: Site | None
+
+
+@dataclass(frozen=True, slots=True)
+class GivenTwice(Event):
+    """An optimizer that holds a parameter of the model more than once stepped for the first time."""
+
+    kind: str
+    names: tuple[str, ...]
+    """The dotted paths of those parameters."""
+    built: Site | None
+    """Where it was built, if that was while the model was watched."""
+    site: Site | None

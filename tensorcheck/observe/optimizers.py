@@ -2,6 +2,7 @@
 
 import sys
 import weakref
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
@@ -15,7 +16,7 @@ from tensorcheck.events.backward import GradientsArrived, ZeroedElsewhere
 from tensorcheck.events.checkpoint import BestCompared, BestReferenced
 from tensorcheck.events.crash import Stage
 from tensorcheck.events.event import Event
-from tensorcheck.events.optimizer import CopyTrained, OptimizerSeen, ParametersForgotten, StepTaken
+from tensorcheck.events.optimizer import CopyTrained, GivenTwice, OptimizerSeen, ParametersForgotten, StepTaken
 from tensorcheck.events.passes import CounterAccumulated
 from tensorcheck.events.traced import StepTraced
 from tensorcheck.observe.best_keeping import tell_of_best
@@ -39,7 +40,7 @@ class OptimizerProbe(Probe):
 
     emits: ClassVar[frozenset[type[Event]]] = frozenset(
         {
-            *(OptimizerSeen, ParametersForgotten, CopyTrained, StepTaken, StepTraced, GradientsArrived),
+            *(OptimizerSeen, GivenTwice, ParametersForgotten, CopyTrained, StepTaken, StepTraced, GradientsArrived),
             *(BestCompared, BestReferenced, CounterAccumulated),
         }
     )
@@ -89,6 +90,9 @@ class OptimizerProbe(Probe):
     def _first_step(self, followed: Followed, optimizer: Optimizer, subject: Subject) -> None:
         site, held = self.sink.sites.here(), _held(optimizer, subject)
         self.sink.emit(_optimizer_seen(subject, optimizer, held, built=followed.built, site=site), subject)
+        if twice := _held_twice(optimizer, subject):
+            kind = type(optimizer).__name__
+            self.sink.emit(GivenTwice(subject.step, kind, twice, built=followed.built, site=site), subject)
         if self.sink.wants(ParametersForgotten):
             suspected = suspected_by(optimizer, subject, held, built=followed.built, site=site)
             followed.suspected += [(subject, suspected)] if suspected is not None else []
@@ -256,6 +260,14 @@ def subjects_of(sink: Sink, optimizer: Optimizer) -> tuple[Subject, ...]:
 def _held(optimizer: Optimizer, subject: Subject) -> dict[str, Tensor]:
     """The parameters of the model that the optimizer holds, by their dotted paths."""
     return {name: tensor for tensor in parameters_of(optimizer) if (name := subject.name_of(tensor)) is not None}
+
+
+def _held_twice(optimizer: Optimizer, subject: Subject) -> tuple[str, ...]:
+    """The parameters of the model that stand in it more than once."""
+    times = Counter(id(tensor) for tensor in parameters_of(optimizer))
+    if len(times) == times.total():
+        return ()
+    return tuple(name for name, tensor in _held(optimizer, subject).items() if times[id(tensor)] > 1)
 
 
 def _optimizer_seen(

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from tensorcheck.observe.backward import BackwardProbe
 from tensorcheck.observe.dropouts import DropoutProbe
 from tensorcheck.observe.evaluations import EvaluationProbe
+from tensorcheck.observe.call_order import CallOrderProbe
 from tensorcheck.observe.followed import FollowedOptimizers
 from tensorcheck.observe.freezing import FreezeProbe
 from tensorcheck.observe.gradient_flow import GradientFlowProbe
@@ -48,6 +49,7 @@ def all_probes(sink: Sink) -> Iterator[Probe]:
     yield ModuleZeroGradProbe(sink)
     yield ModeProbe(sink)
     yield KeptWeightsProbe(sink)
+    yield CallOrderProbe(sink, optimizers)
     for subject in sink.subjects:
         yield ModelProbe(sink, subject)
     for function in LOSSES:
