@@ -22,8 +22,15 @@ class Followed:
         "carried",
         "copied",
         "has_stepped",
+        "kind",
         "reference",
+        "schedule_steps",
+        "scheduler",
+        "scheduler_built",
         "size",
+        "stepped",
+        "stepped_in",
+        "steps",
         "subjects",
         "suspected",
         "was_zeroed",
@@ -32,6 +39,7 @@ class Followed:
 
     def __init__(self, optimizer: Optimizer) -> None:
         self.reference = weakref.ref(optimizer)
+        self.kind = type(optimizer).__name__
         self.carried = CarriedGradient()
         self.built: Site | None = None
         """Where it was built, if that was while something was watched."""
@@ -43,6 +51,17 @@ class Followed:
         """The watched models that it holds parameters of."""
         self.has_stepped = False
         """Whether it stepped since it held these parameters."""
+        self.scheduler = ""
+        """The class of the learning-rate schedule that was built for it last."""
+        self.scheduler_built: Site | None = None
+        self.schedule_steps = 0
+        """How often a schedule of it was stepped."""
+        self.stepped: Site | None = None
+        """Where the user's own code stepped it first; None where a library did."""
+        self.stepped_in = ""
+        """The file of that."""
+        self.steps = 0
+        """How often it stepped."""
         self.was_zeroed = False
         """Whether its gradients were ever zeroed."""
         self.suspected: list[tuple[Subject, Suspected]] = []

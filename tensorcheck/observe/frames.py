@@ -60,6 +60,15 @@ def user_frame() -> FrameType | None:
     return of_installed
 
 
+def file_of_caller() -> str:
+    """The file of the user's that called what of PyTorch is running; empty where a library did so for them."""
+    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - likewise
+    while frame is not None and owner_of(frame.f_code.co_filename) in (Owner.OURS, Owner.TORCH):
+        frame = frame.f_back
+    is_users = frame is not None and owner_of(frame.f_code.co_filename) is Owner.USER
+    return frame.f_code.co_filename if frame is not None and is_users else ""
+
+
 def frames_of(traceback: TracebackType | None) -> Iterator[tuple[FrameType, int]]:
     """The frames of a traceback, outermost first, each with its instruction's offset."""
     while traceback is not None:

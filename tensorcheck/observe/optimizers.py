@@ -24,7 +24,7 @@ from tensorcheck.observe.counters import tell_of_counters
 from tensorcheck.observe.describe import kinds_of
 from tensorcheck.observe.followed import Followed, FollowedOptimizers
 from tensorcheck.observe.forgotten import ROUNDS, Suspected, suspected_by
-from tensorcheck.observe.frames import user_frame
+from tensorcheck.observe.frames import file_of_caller, user_frame
 from tensorcheck.observe.lineages import Lineages
 from tensorcheck.observe.optimized import parameters_of
 from tensorcheck.observe.patches import PATCHES
@@ -134,6 +134,9 @@ class OptimizerProbe(Probe):
             return
         try:
             followed = self._optimizers.known(optimizer)
+            followed.steps += 1
+            if followed.steps == 1 and (file := file_of_caller()):
+                followed.stepped, followed.stepped_in = self.sink.sites.here(), file
             self.sink.tracing.resume_after_optimizer(optimizer)
             followed.carried.stepped(optimizer)
             for subject in followed.subjects:

@@ -13,6 +13,7 @@ from tensorcheck.observe.indices import IndexProbe
 from tensorcheck.observe.kept_graphs import KeptGraphProbe
 from tensorcheck.observe.kept_weights import KeptWeightsProbe
 from tensorcheck.observe.label_order import LabelOrderProbe
+from tensorcheck.observe.learning_rates import LearningRateProbe
 from tensorcheck.observe.loaders import LoaderProbe
 from tensorcheck.observe.loss_functions import LOSSES
 from tensorcheck.observe.losses import LossProbe
@@ -25,6 +26,7 @@ from tensorcheck.observe.probe import Probe, Sink
 from tensorcheck.observe.recording import RecordingProbe
 from tensorcheck.observe.schedulers import SchedulerProbe
 from tensorcheck.observe.worker_seeds import WorkerProbe
+from tensorcheck.observe.schedules import ScheduleProbe
 
 
 def all_probes(sink: Sink) -> Iterator[Probe]:
@@ -45,6 +47,8 @@ def all_probes(sink: Sink) -> Iterator[Probe]:
     yield IndexProbe(sink)
     yield RecordingProbe(sink)
     yield SchedulerProbe(sink, optimizers)
+    yield ScheduleProbe(sink, optimizers)
+    yield LearningRateProbe(sink, optimizers)
     yield FreezeProbe(sink)
     yield ModuleZeroGradProbe(sink)
     yield ModeProbe(sink)
