@@ -110,3 +110,17 @@ class GivenTwice(Event):
     built: Site | None
     """Where it was built, if that was while the model was watched."""
     site: Site | None
+
+
+@dataclass(frozen=True, slots=True)
+class OutsiderTrained(Event):
+    """A module of the running code has gradients in all of its parameters, and no optimizer holds any of them."""
+
+    name: str
+    """How the running code calls it."""
+    gradients: int
+    """How many of its parameters have one."""
+    backward: Site | None
+    """Where they arrived."""
+    site: Site | None
+    """Where an optimizer of others steps."""

@@ -7,11 +7,13 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from tensorcheck.events.loop import CallKind, LoopCall, LoopFollowed, StepNotCalled
+from tensorcheck.events.optimizer import OutsiderTrained
 from tensorcheck.observe.followed import FollowedOptimizers
 from tensorcheck.observe.frames import user_frame
 from tensorcheck.observe.gradient_looks import looked_at
 from tensorcheck.observe.graph_reach import GraphReach, reach_of
 from tensorcheck.observe.met_optimizers import Met, MetOptimizers
+from tensorcheck.observe.outsiders import Outsiders
 from tensorcheck.observe.probe import Sink
 from tensorcheck.observe.uncalled import uncalled
 
@@ -23,6 +25,8 @@ _WALKS = 48
 """So many backward passes have their graphs looked at."""
 _BACKWARDS = 3
 """After so many backward passes without a step, the running code is searched for a `step` that is not called."""
+_LOOKS = (2, 3)
+"""The steps of an optimizer at which modules are looked for that get gradients and that no optimizer holds."""
 
 
 class CallLog:
@@ -36,6 +40,7 @@ class CallLog:
         self._newest = -1
         """The number of the newest node that an earlier backward pass went through."""
         self._reach: GraphReach | None = None
+        self._outsiders = Outsiders()
         self.steps = 0
         """How many steps were taken."""
 
@@ -126,6 +131,22 @@ class CallLog:
         is_by_hand = met.looks.changed() or met.looks.is_by_hand
         has_gradients = met.looks.are_there and (met.looks.is_fresh or is_by_hand)
         self.add(LoopCall(CallKind.STEP, None, (number,), has_gradients=has_gradients, is_by_hand=is_by_hand))
+        if has_gradients and met.is_watched and not met.takes_closure:
+            self._look_for_outsiders(met)
+
+    def _look_for_outsiders(self, met: Met) -> None:
+        """At its second step and at its third, whether gradients arrive at what no optimizer holds."""
+        backwards = [call for call in self._calls if call[0].kind is CallKind.BACKWARD]
+        met.steps += 1
+        if met.steps not in _LOOKS or not backwards or not backwards[-1][0].reaches_others:
+            return
+        if met.steps == _LOOKS[0]:
+            self._outsiders.first_look()
+            return
+        place = backwards[-1][1]
+        at = self._sink.sites.at(*place) if place is not None else None
+        for name, gradients in self._outsiders.second_look():
+            self._sink.emit(OutsiderTrained(self._sink.step, name, gradients, at, self._sink.sites.here()))
 
     def stepped(self) -> None:
         """It has."""

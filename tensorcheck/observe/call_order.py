@@ -16,6 +16,7 @@ from torch.optim.optimizer import register_optimizer_step_post_hook, register_op
 
 from tensorcheck.events.event import Event
 from tensorcheck.events.loop import CallKind, LoopCall, LoopFollowed, StepNotCalled
+from tensorcheck.events.optimizer import OutsiderTrained
 from tensorcheck.observe.call_log import CallLog
 from tensorcheck.observe.followed import FollowedOptimizers
 from tensorcheck.observe.patches import PATCHES, Listener
@@ -25,7 +26,7 @@ from tensorcheck.observe.probe import Probe, Sink
 class CallOrderProbe(Probe):
     """Has the calls written down until the first steps are over."""
 
-    emits: ClassVar[frozenset[type[Event]]] = frozenset({LoopFollowed, StepNotCalled})
+    emits: ClassVar[frozenset[type[Event]]] = frozenset({LoopFollowed, StepNotCalled, OutsiderTrained})
 
     def __init__(self, sink: Sink, optimizers: FollowedOptimizers) -> None:
         super().__init__(sink)

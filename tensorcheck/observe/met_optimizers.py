@@ -29,6 +29,8 @@ class Met:
     backwards: int = 0
     """How often gradients arrived before its first step."""
     has_stepped: bool = False
+    steps: int = 0
+    """Those that had gradients."""
     shared: dict[int, tuple[str, ...]] = field(default_factory=dict)
     """The parameters that others hold too, which stepped before."""
 
