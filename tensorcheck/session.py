@@ -81,6 +81,8 @@ class Session:
         """Those too without whose probes a wanted one could not be seen."""
         self.backwards = 0
         """How many times `backward` has returned so far."""
+        self.differentiations = 0
+        """How many times `backward` or `autograd.grad` has returned so far."""
         self.drawn = DrawnIndices()
         """What the samplers gave last, for loaders with workers."""
         self.passes = Passes(self.sites)
@@ -213,8 +215,13 @@ class Session:
     def count_backward(self) -> None:
         """`backward` returned once more."""
         self.backwards += 1
+        self.differentiations += 1
         if self._unhandled:
             self._forget_handled()
+
+    def count_differentiation(self) -> None:
+        """`autograd.grad` returned once more."""
+        self.differentiations += 1
 
     def wants(self, event: type[Event]) -> bool:
         """Whether any rule subscribes to this class of event."""

@@ -103,6 +103,17 @@ class OutputSampled(Event):
     site: Site | None
 
 
+@dataclass(frozen=True, slots=True)
+class EvaluatedWithGradients(Event):
+    """The model was called several times in evaluation mode with gradients tracked, and nothing was differentiated."""
+
+    kind: str
+    """The model's class."""
+    calls: int
+    site: Site
+    """The call."""
+
+
 def returned_with_gradient(calls: Sequence[ModuleCalled], given: NamedTensor) -> ModuleCalled | None:
     """The last of these calls that returned what looks like this tensor, but with a gradient.
 

@@ -8,16 +8,17 @@ import torch
 from tensorcheck.events.backward import BackwardFinished
 from tensorcheck.events.crash import Crashed, Stage
 from tensorcheck.events.event import Event
+from tensorcheck.events.forward import EvaluatedWithGradients
 from tensorcheck.events.optimizer import StepTaken
 from tensorcheck.observe.followed import FollowedOptimizers
-from tensorcheck.observe.patches import PATCHES
+from tensorcheck.observe.patches import PATCHES, Listener
 from tensorcheck.observe.probe import Probe, Sink
 
 
 class BackwardProbe(Probe):
     """Hears `backward`, counts it, and tells those who follow gradients."""
 
-    emits: ClassVar[frozenset[type[Event]]] = frozenset({BackwardFinished, StepTaken, Crashed})
+    emits: ClassVar[frozenset[type[Event]]] = frozenset({BackwardFinished, StepTaken, Crashed, EvaluatedWithGradients})
     stage: ClassVar[Stage] = "backward"
 
     def __init__(self, sink: Sink, optimizers: FollowedOptimizers) -> None:
@@ -25,8 +26,9 @@ class BackwardProbe(Probe):
         self._optimizers = optimizers
 
     def attach(self, handles: ExitStack) -> None:
-        """Patch `torch.autograd.backward`."""
+        """Patch `torch.autograd.backward`, and `grad`, which is counted alone."""
         handles.enter_context(PATCHES.patch_attribute(torch.autograd, "backward", self))
+        handles.enter_context(PATCHES.patch_attribute(torch.autograd, "grad", _Differentiated(self.sink)))
 
     def before(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:  # noqa: ARG002
         """Gradients are about to be added."""
@@ -42,3 +44,14 @@ class BackwardProbe(Probe):
             self.sink.tracing.recorder.differentiated()
             if self.sink.wants(BackwardFinished):
                 self.sink.emit(BackwardFinished(self.sink.step, self.sink.sites.here()))
+
+
+class _Differentiated(Listener):
+    """Counts the calls of `autograd.grad`."""
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+
+    def returned(self, args: tuple[Any, ...], kwargs: dict[str, Any], result: object) -> None:  # noqa: ARG002
+        """Gradients were given away."""
+        self._sink.count_differentiation()

@@ -18,10 +18,17 @@ from torch import nn
 
 from tensorcheck.events.crash import Stage
 from tensorcheck.events.event import Event
-from tensorcheck.events.forward import ForwardFinished, ModeSwitched, ModuleCalled, OutputSampled
+from tensorcheck.events.forward import (
+    EvaluatedWithGradients,
+    ForwardFinished,
+    ModeSwitched,
+    ModuleCalled,
+    OutputSampled,
+)
 from tensorcheck.modules import ModuleMeta
 from tensorcheck.observe.constant_outputs import is_constant
 from tensorcheck.observe.describe import named_arguments, named_tensors, signature, tensors_in
+from tensorcheck.observe.graded_evaluations import Evaluations
 from tensorcheck.observe.modules import ModuleCalls
 from tensorcheck.observe.patches import PATCHES, Listener
 from tensorcheck.observe.probe import Probe, Sink
@@ -52,7 +59,9 @@ class _Compilations(Listener):
 class ModelProbe(Probe):
     """Hears the calls of one watched model."""
 
-    emits: ClassVar[frozenset[type[Event]]] = frozenset({ForwardFinished, ModeSwitched, ModuleCalled, OutputSampled})
+    emits: ClassVar[frozenset[type[Event]]] = frozenset(
+        {ForwardFinished, ModeSwitched, ModuleCalled, OutputSampled, EvaluatedWithGradients}
+    )
     stage: ClassVar[Stage] = "forward"
 
     def __init__(self, sink: Sink, subject: Subject) -> None:
@@ -66,6 +75,7 @@ class ModelProbe(Probe):
         self._clean: dict[Hashable, bool] = {}
         """The signatures in which nothing was found, and whether the output required a gradient."""
         self._modules = ModuleCalls(sink, subject)
+        self._evaluations = Evaluations(sink, subject)
 
     def attach(self, handles: ExitStack) -> None:
         """Patch the model's class."""
@@ -78,6 +88,7 @@ class ModelProbe(Probe):
         self.sink.tracing.while_open(self._hear_modules)
         handles.callback(self.sink.tracing.no_longer, self._hear_modules)
         handles.callback(self._modules.stop)
+        handles.callback(self._evaluations.end)
         dynamo = sys.modules.get("torch._dynamo")
         if dynamo is not None:
             self.attach_calls(dynamo.OptimizedModule, handles)
@@ -159,6 +170,7 @@ class ModelProbe(Probe):
         look = (grad, self._given, signature(result))
         if subject.last_mode is not training:
             subject.last_mode = training
+            self._evaluations.end()
             self.sink.emit(ModeSwitched(subject.step, training, self.sink.sites.here()), subject)
         required_grad = self._clean.get(look)
         if required_grad is None:
@@ -168,6 +180,8 @@ class ModelProbe(Probe):
             self._sample(args, result)
         if grad:
             subject.is_training, subject.output_required_grad = training, required_grad
+            if required_grad and not training:
+                self._evaluations.called()
 
     def _sample(self, args: tuple[Any, ...], result: object) -> None:
         constant = is_constant(args, result)

@@ -41,6 +41,13 @@ class Sink(Protocol):
     def backwards(self) -> int:
         """How many times `backward` has returned so far."""
 
+    @property
+    def differentiations(self) -> int:
+        """How many times `backward` or `autograd.grad` has returned so far."""
+
+    def count_differentiation(self) -> None:
+        """`autograd.grad` returned once more."""
+
     def count_backward(self) -> None:
         """`backward` returned once more."""
 
