@@ -58,11 +58,22 @@ class LoopOptimizer:
 
 
 @dataclass(frozen=True, slots=True)
+class GradientRequest:
+    """A place in the source that asks for the gradient of a plain tensor."""
+
+    name: str
+    """How it calls the tensor."""
+    site: Site
+
+
+@dataclass(frozen=True, slots=True)
 class LoopFollowed(Event):
     """The first steps of all optimizers are over, or the run is: what was called in them, in order."""
 
     calls: tuple[LoopCall, ...]
     optimizers: tuple[LoopOptimizer, ...]
+    idle_request: GradientRequest | None = None
+    """The only one in the files of the running code, where nothing in them can read a gradient."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,8 @@ class OptimizerSeen(Event):
     site: Site | None
     kinds: Mapping[str, str] = field(default_factory=dict)
     """The classes of the modules that have parameters of their own, by their dotted paths."""
+    frozen_groups: tuple[tuple[str, ...], ...] = ()
+    """The parameters of each of its groups that holds frozen ones alone, where it has several groups."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +53,14 @@ class ParametersForgotten(Event):
 
 @dataclass(frozen=True, slots=True)
 class CopyTrained(Event):
-    """An optimizer stepped on parameters without gradients, while those of a module just like theirs have some."""
+    """An optimizer stepped on parameters without gradients, while those of a module that none holds have some."""
 
     kind: str
     """The optimizer's class."""
     held: int
     """How many parameters it holds that want a gradient; none has one."""
+    is_alike: bool
+    """Whether that module has parameters of the same shapes."""
     trained: str
     """How the running code calls the module whose parameters have gradients and are in no optimizer."""
     gradients: int

@@ -9,8 +9,9 @@ from torch.optim import Optimizer
 from tensorcheck.events.loop import CallKind, LoopCall, LoopFollowed, StepNotCalled
 from tensorcheck.events.optimizer import OutsiderTrained
 from tensorcheck.observe.followed import FollowedOptimizers
-from tensorcheck.observe.frames import user_frame
+from tensorcheck.observe.frames import user_files, user_frame
 from tensorcheck.observe.gradient_looks import looked_at
+from tensorcheck.observe.gradient_requests import idle_request
 from tensorcheck.observe.graph_reach import GraphReach, reach_of
 from tensorcheck.observe.met_optimizers import Met, MetOptimizers
 from tensorcheck.observe.outsiders import Outsiders
@@ -41,6 +42,8 @@ class CallLog:
         """The number of the newest node that an earlier backward pass went through."""
         self._reach: GraphReach | None = None
         self._outsiders = Outsiders()
+        self._files: tuple[str, ...] = ()
+        """Those of the user's functions that were running at the first step."""
         self.steps = 0
         """How many steps were taken."""
 
@@ -125,6 +128,7 @@ class CallLog:
         if found is None:
             return
         number, met = found
+        self._files = self._files or user_files()
         met.takes_closure |= takes_closure
         if not met.has_stepped:
             self._optimizers.first_step(optimizer, met)
@@ -166,4 +170,4 @@ class CallLog:
         if calls:
             at = self._sink.sites.at
             placed = (replace(call, site=at(*place) if place is not None else None) for call, place in calls)
-            self._sink.emit(LoopFollowed(self._sink.step, tuple(placed), optimizers))
+            self._sink.emit(LoopFollowed(self._sink.step, tuple(placed), optimizers, idle_request(self._files)))

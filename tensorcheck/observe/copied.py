@@ -1,7 +1,8 @@
-"""An optimizer that steps on one model's parameters while another just like it gets the gradients.
+"""An optimizer that steps on one model's parameters while another gets the gradients.
 
-That is what a `deepcopy` after the optimizer was built leads to, or a second instance. Averages, target networks and
-teachers get no gradients; where an inner copy does, the optimizer's own parameters have some when it steps.
+That is what a `deepcopy` after the optimizer was built leads to, or a second instance, or a mixed-up name. Averages,
+target networks and teachers get no gradients; where an inner copy does, the optimizer's own parameters have some when
+it steps.
 """
 
 import ast
@@ -64,7 +65,9 @@ class SuspectedCopy:
             gradients = sum(tensor.grad is not None for tensor in model.parameters())
             lineage = _lineage(Lineages(frames), name, model)
             kind = type(optimizer).__name__
-            return TrainedCopy(CopyTrained(0, kind, len(held), name, gradients, built, here(), lineage), model)
+            is_alike = _is_alike(held, model)
+            event = CopyTrained(0, kind, len(held), is_alike, name, gradients, built, here(), lineage)
+            return TrainedCopy(event, model)
 
     def _stood_still(self, model: nn.Module) -> bool:
         """Whether it was there before, and nobody moved it since by hand."""
@@ -84,14 +87,21 @@ def _lineage(lineages: Lineages, name: str, model: nn.Module) -> Lineage:
 
 
 def _trained(named: Mapping[str, nn.Module], held: Sequence[Tensor]) -> Iterator[tuple[str, nn.Module]]:
-    """The modules that have parameters of these shapes, with gradients, and none that an optimizer holds."""
-    shapes = Counter(tensor.shape for tensor in held)
-    alike = [(name, module) for name, module in named.items() if shapes <= _shapes(module)]
-    waiting = [
-        (name, module) for name, module in alike if any(tensor.grad is not None for tensor in module.parameters())
-    ]
+    """The modules that have gradients in all parameters, and none that an optimizer holds: first those just alike."""
+    waiting = [(name, module) for name, module in named.items() if _is_alike(held, module) or _waits(module)]
     taken = optimized_parameters() if waiting else set()
-    return (each for each in waiting if not any(id(tensor) in taken for tensor in each[1].parameters()))
+    free = [each for each in waiting if not any(id(tensor) in taken for tensor in each[1].parameters())]
+    return iter(sorted(free, key=lambda each: (not _is_alike(held, each[1]), -sum(_shapes(each[1]).values()))))
+
+
+def _is_alike(held: Sequence[Tensor], module: nn.Module) -> bool:
+    """Whether a module has parameters of these shapes, with gradients."""
+    return Counter(tensor.shape for tensor in held) <= _shapes(module)
+
+
+def _waits(module: nn.Module) -> bool:
+    wanting = _wanting(module.parameters())
+    return bool(wanting) and all(tensor.grad is not None for tensor in wanting)
 
 
 def _shapes(module: nn.Module) -> Counter[torch.Size]:

@@ -21,6 +21,7 @@ class Followed:
         "built",
         "carried",
         "copied",
+        "forgotten",
         "has_stepped",
         "kind",
         "reference",
@@ -66,6 +67,8 @@ class Followed:
         """Whether its gradients were ever zeroed."""
         self.suspected: list[tuple[Subject, Suspected]] = []
         """What its first step seemed to leave out."""
+        self.forgotten: set[str] = set()
+        """The parameters that were suspected already, whatever became of it."""
         self.copied = SuspectedCopy()
         """Whether another module gets the gradients that its own should have."""
 

@@ -3,7 +3,7 @@
 Some are updated by hand, so nothing is said before a few steps went by in which they stood still.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from torch import Tensor
@@ -33,6 +33,7 @@ class Suspected:
     def __init__(self, event: ParametersForgotten, tensors: Mapping[str, Tensor]) -> None:
         self._event = event
         self._still = Standing(tensors)
+        self.names = frozenset(tensors)
         self.rounds = 0
         """How many steps later it was looked at them again."""
 
@@ -52,22 +53,31 @@ class Suspected:
         return replace(self._event, step=step, forgotten=kept, definitions=(), containers=())
 
 
-def suspected_by(
-    optimizer: Optimizer, subject: Subject, held: Mapping[str, Tensor], *, built: Site | None, site: Site | None
+def suspected_by(  # noqa: PLR0913 - the places and what is known already are told apart by their names
+    optimizer: Optimizer,
+    subject: Subject,
+    held: Mapping[str, Tensor],
+    *,
+    built: Site | None,
+    site: Site | None,
+    besides: Collection[str] = (),
 ) -> Suspected | None:
     """What seems to be forgotten when this optimizer is about to step, which holds these parameters of the model.
 
+    What goes by the names `besides` was looked at before.
+
     What is none of the model's is looked for at its first step alone: that takes longer than a step may.
     """
-    missing = {name: tensor for name, tensor in subject.parameters() if name not in held and _waits(tensor)}
+    known = {*held, *besides}
+    missing = {name: tensor for name, tensor in subject.parameters() if name not in known and _waits(tensor)}
     if not missing and subject.step:
         return None
     with standing() as frames:
         others = [] if subject.step else list(_others(subject, frames))
         taken = optimized_parameters() if missing or others else set()
         others = [each for each in others if id(each.tensor) not in taken]
-        known = {name: tensor for name, tensor in missing.items() if id(tensor) not in taken}
-        tensors = {**known, **{each.name: each.tensor for each in others}}
+        left = {name: tensor for name, tensor in missing.items() if id(tensor) not in taken}
+        tensors = {**left, **{each.name: each.tensor for each in others}}
         if not tensors:
             return None
         lineages = Lineages(frames)
@@ -79,7 +89,7 @@ def suspected_by(
             built=built,
             site=site,
             lineage=lineages.of_object(optimizer),
-            definitions=tuple(_definitions(subject, list(known), others, lineages.scope)),
+            definitions=tuple(_definitions(subject, list(left), others, lineages.scope)),
             containers=tuple(dict.fromkeys(each.container for each in others if each.container)),
             kinds=kinds_of(model) if (model := subject.model()) is not None else {},
         )

@@ -60,6 +60,17 @@ def user_frame() -> FrameType | None:
     return of_installed
 
 
+def user_files() -> tuple[str, ...]:
+    """The files of the user's functions that are running, each once."""
+    files: dict[str, None] = {}
+    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - likewise
+    while frame is not None:
+        if owner_of(frame.f_code.co_filename) is Owner.USER:
+            files[frame.f_code.co_filename] = None
+        frame = frame.f_back
+    return tuple(files)
+
+
 def file_of_caller() -> str:
     """The file of the user's that called what of PyTorch is running; empty where a library did so for them."""
     frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - likewise

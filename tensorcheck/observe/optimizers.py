@@ -3,7 +3,7 @@
 import sys
 import weakref
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any, ClassVar
@@ -79,6 +79,8 @@ class OptimizerProbe(Probe):
             for subject in followed.subjects:
                 if not followed.has_stepped:
                     self._first_step(followed, optimizer, subject)
+                elif subject.was_thawed or _is_due(subject.step):
+                    self._later_step(followed, optimizer, subject)
                 if self.sink.tracing.is_open and (subject.calls or subject.whole is not None):
                     arrived = _gradients_arrived(subject, optimizer)
                     subject.reached = frozenset(arrived.reached)
@@ -101,16 +103,28 @@ class OptimizerProbe(Probe):
         if self.sink.wants(CounterAccumulated):
             tell_of_counters(self.sink, subject)
 
+    def _later_step(self, followed: Followed, optimizer: Optimizer, subject: Subject) -> None:
+        """Whether parameters were added, replaced or unfrozen since the first step, and not given to it."""
+        subject.was_thawed = False
+        if self.sink.wants(ParametersForgotten) and not followed.suspected:
+            subject.read_names()
+            held, site = _held(optimizer, subject), self.sink.sites.here()
+            suspected = suspected_by(
+                optimizer, subject, held, built=followed.built, site=site, besides=followed.forgotten
+            )
+            followed.suspected += [(subject, suspected)] if suspected is not None else []
+
     def _look_again(self, followed: Followed) -> None:
         """Whether what the first step left out stood still since."""
         for subject, suspected in followed.suspected:
             suspected.look_again()
             if suspected.rounds == ROUNDS:
-                self._confirm(subject, suspected)
+                self._confirm(followed, subject, suspected)
         followed.suspected = [each for each in followed.suspected if each[1].rounds < ROUNDS]
 
-    def _confirm(self, subject: Subject, suspected: Suspected) -> None:
+    def _confirm(self, followed: Followed, subject: Subject, suspected: Suspected) -> None:
         event = suspected.confirmed(subject.step)
+        followed.forgotten |= suspected.names
         if event is not None:
             self.sink.emit(event, subject)
 
@@ -126,7 +140,7 @@ class OptimizerProbe(Probe):
         for followed in self._optimizers:
             for subject, suspected in followed.suspected:
                 if suspected.rounds or sys.exc_info()[0] is None:
-                    self._confirm(subject, suspected)
+                    self._confirm(followed, subject, suspected)
             followed.suspected = []
 
     def _stepped(self, optimizer: Optimizer, args: object, kwargs: object) -> None:  # noqa: ARG002
@@ -166,6 +180,14 @@ class OptimizerProbe(Probe):
         subject.step += 1
         subject.is_call_traced = False
         self.sink.tracing.step_taken(subject.step)
+
+
+def _is_due(step: int) -> bool:
+    """At the steps 4, 8, 16 and so on: what was changed is seen before the run is twice as long."""
+    return step >= _FIRST_DUE and not step & (step - 1)
+
+
+_FIRST_DUE = 4
 
 
 def _uncalled(subject: Subject, optimizer: Optimizer, *, is_carried: bool) -> Site | None:
@@ -284,7 +306,16 @@ def _optimizer_seen(
         built=built,
         site=site,
         kinds=kinds_of(model) if (model := subject.model()) is not None else {},
+        frozen_groups=tuple(_frozen_groups(optimizer, subject)),
     )
+
+
+def _frozen_groups(optimizer: Optimizer, subject: Subject) -> Iterator[tuple[str, ...]]:
+    """The groups, of several, that hold nothing but frozen parameters."""
+    groups = [group["params"] for group in optimizer.param_groups]
+    for held in groups if len(groups) > 1 else ():
+        if held and not any(tensor.requires_grad for tensor in held):
+            yield tuple(name for tensor in held if (name := subject.name_of(tensor)) is not None)
 
 
 def _gradients_arrived(subject: Subject, optimizer: Optimizer) -> GradientsArrived:

@@ -43,6 +43,10 @@ class Subject:
         """The input that it was last called with to be trained."""
         self.set_to_train_at = -1
         """How many steps it had taken when `train` was last called on it."""
+        self.was_thawed = False
+        """Whether a part of it was unfrozen since its parameters were last compared with an optimizer's."""
+        self.thaws = 0
+        """How often that was told; some freeze and unfreeze in each step."""
         self._parameters: dict[int, tuple[weakref.ref[Tensor], str]] = {}
         self._buffers: dict[int, tuple[weakref.ref[Tensor], str]] = {}
         self._paths: dict[int, tuple[weakref.ref[nn.Module], str]] = {}

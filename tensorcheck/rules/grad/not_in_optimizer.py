@@ -15,11 +15,12 @@ class NotInOptimizer(Rule[ParametersForgotten | CopyTrained]):
     """Parameters receive gradients, but no optimizer holds them, so they never move.
 
     ## What it does
-    When an optimizer steps for the first time, or with other parameters than before, looks for parameters of the model
-    that have a gradient and that no optimizer of the process holds; at the first step of all, also for those in plain
-    lists and dictionaries of the model, and of a loss at hand that has parameters of its own. It speaks two steps
-    later, or at the end of a shorter run, of those that nothing has moved since. Also finds optimizers that step on
-    parameters without gradients while a copy of the module, or another of the same shapes, has them.
+    When an optimizer steps for the first time or with other parameters than before, after a part of the model was
+    unfrozen, and at the steps 4, 8, 16 and so on, looks for parameters of the model that have a gradient and that no
+    optimizer of the process holds; at the first step of all, also for those in plain lists and dictionaries of the
+    model, and of a loss at hand that has parameters of its own. It speaks two steps later, or at the end of a shorter
+    run, of those that nothing has moved since. Also finds optimizers that step on parameters without gradients while a
+    copy of the module, or another of the same shapes, has them.
 
     ## Why it matters
     The gradients are computed and thrown away. The usual causes are an optimizer that was built from one part of the
@@ -59,8 +60,10 @@ class NotInOptimizer(Rule[ParametersForgotten | CopyTrained]):
         match event:
             case ParametersForgotten():
                 yield self._forgotten(event)
-            case CopyTrained():
+            case CopyTrained(is_alike=True):
                 yield self._copied(event)
+            case CopyTrained():
+                pass  # TCK427 has it
 
     def _forgotten(self, event: ParametersForgotten) -> Finding:
         names = [parameter.name for parameter in event.forgotten]

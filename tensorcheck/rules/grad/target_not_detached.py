@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
+from tensorcheck.events.backward import LossComputed
 from tensorcheck.events.loop import LoopFollowed
 from tensorcheck.events.optimizer import OutsiderTrained
 from tensorcheck.events.traced import StepTraced
@@ -13,14 +14,14 @@ from tensorcheck.rule import Rule
 from tensorcheck.wording import counted, first_that_fits, short
 
 
-class TargetNotDetached(Rule[StepTraced | LoopFollowed | OutsiderTrained]):
+class TargetNotDetached(Rule[StepTraced | LoopFollowed | OutsiderTrained | LossComputed]):
     """Gradients flow into what a loss should take as given.
 
     ## What it does
     Finds, in the first step, a prediction that is compared with a discounted output of the same network plus a reward,
     through which gradients flow too. As an info, for it costs time alone: modules that get gradients and that no
-    optimizer holds, as a teacher or a perceptual loss that is not frozen; and fakes in a critic's loss whose gradients
-    reach the generator, where they are zeroed before it steps.
+    optimizer holds, as a teacher that is not frozen, where the target of a loss carries one; and fakes in a critic's
+    loss whose gradients reach the generator, where they are zeroed before it steps.
 
     ## Why it matters
     With a bootstrapped target the network learns to lower what comes next as much as to predict it, which is another
@@ -61,15 +62,23 @@ class TargetNotDetached(Rule[StepTraced | LoopFollowed | OutsiderTrained]):
     severity = Severity.WARNING
     since = "0.1.0"
 
-    def check(self, event: StepTraced | LoopFollowed | OutsiderTrained) -> Iterator[Finding]:
+    def __init__(self) -> None:
+        self._is_flowing = False
+        """Whether the target of a loss had a gradient."""
+
+    def check(self, event: StepTraced | LoopFollowed | OutsiderTrained | LossComputed) -> Iterator[Finding]:
         """Look at the comparisons of a traced step, and at whose gradients are in vain."""
         match event:
             case StepTraced():
                 yield from map(self._bootstrapped, bootstrapped(event.trace))
             case LoopFollowed():
                 yield from self._fakes(event)
-            case OutsiderTrained():
+            case LossComputed():
+                self._is_flowing |= event.target.meta.requires_grad
+            case OutsiderTrained() if self._is_flowing:
                 yield self._outsider(event)
+            case _:
+                pass
 
     def _bootstrapped(self, found: Bootstrapped) -> Finding:
         code = found.made.site.code if found.made.site is not None else ""
