@@ -68,6 +68,14 @@ def test_losses_that_mean_it_are_silent(loss: Loss) -> None:
     assert findings_of(loss) == ()
 
 
+def test_a_target_network_that_is_not_frozen_is_no_warning() -> None:
+    target = nn.Sequential(nn.Linear(4, 8), nn.Linear(8, 2))
+
+    findings = findings_of(lambda model: functional.mse_loss(_values(model), torch.rand(8) + 0.9 * _values(target)))
+
+    assert [finding for finding in findings if finding.severity > Severity.INFO] == []
+
+
 def test_a_teacher_that_is_not_frozen_is_an_info() -> None:
     model, teacher = nn.Sequential(nn.Linear(4, 2)), nn.Sequential(nn.Linear(4, 8), nn.Linear(8, 2))
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
