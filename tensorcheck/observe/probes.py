@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 from tensorcheck.observe.backward import BackwardProbe
+from tensorcheck.observe.call_order import CallOrderProbe
 from tensorcheck.observe.dropouts import DropoutProbe
 from tensorcheck.observe.evaluations import EvaluationProbe
-from tensorcheck.observe.call_order import CallOrderProbe
 from tensorcheck.observe.followed import FollowedOptimizers
 from tensorcheck.observe.freezing import FreezeProbe
 from tensorcheck.observe.gradient_flow import GradientFlowProbe
@@ -25,8 +25,8 @@ from tensorcheck.observe.optimizers import ModuleZeroGradProbe, OptimizerProbe, 
 from tensorcheck.observe.probe import Probe, Sink
 from tensorcheck.observe.recording import RecordingProbe
 from tensorcheck.observe.schedulers import SchedulerProbe
-from tensorcheck.observe.worker_seeds import WorkerProbe
 from tensorcheck.observe.schedules import ScheduleProbe
+from tensorcheck.observe.worker_seeds import WorkerProbe
 
 
 def all_probes(sink: Sink) -> Iterator[Probe]:
