@@ -1,14 +1,19 @@
 """What learning rates and their schedules did over a run."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
+from tensorcheck.events.backward import BackwardFinished
 from tensorcheck.events.event import Event
+from tensorcheck.events.optimizer import StepTaken
 from tensorcheck.sites import Site
 
 
 @dataclass(frozen=True, slots=True)
 class SchedulePaced(Event):
     """A schedule was stepped twice, each time after as many steps of its optimizer."""
+
+    needs: ClassVar[tuple[type[Event], ...]] = (BackwardFinished, StepTaken)
 
     kind: str
     settings: dict[str, float]
@@ -35,6 +40,8 @@ class SchedulePaced(Event):
 class ScheduleNeverStepped(Event):
     """The watching ended: a schedule was built, its optimizer stepped, and nothing in the user's files steps it."""
 
+    needs: ClassVar[tuple[type[Event], ...]] = (BackwardFinished, StepTaken)
+
     kind: str
     optimizer: str
     """The class of its optimizer."""
@@ -53,6 +60,8 @@ class ScheduleNeverStepped(Event):
 class RateSeen(Event):
     """An optimizer took its third step: the largest of its learning rates, which was no smaller in the first."""
 
+    needs: ClassVar[tuple[type[Event], ...]] = (BackwardFinished, StepTaken)
+
     kind: str
     rate: float
     built: Site | None
@@ -62,6 +71,8 @@ class RateSeen(Event):
 @dataclass(frozen=True, slots=True)
 class RateDied(Event):
     """The watching ended: in its last steps, and in many of them, no learning rate of an optimizer moved anything."""
+
+    needs: ClassVar[tuple[type[Event], ...]] = (BackwardFinished, StepTaken)
 
     kind: str
     steps: int
