@@ -96,6 +96,7 @@ class Session:
         self._children = ChildProcessProbe(self)
         self._freezings = FreezePlaces(self)
         self._adopted: dict[Subject, ModelProbe] = {}
+        self._questions: dict[Subject, Probe] = {}
         self._past = Coverage()
         """What was seen of models that were adopted and are gone."""
         self._asked_for: Exception | None = None
@@ -121,6 +122,16 @@ class Session:
             self._attach(self._freezings)
         for probe in all_probes(self):
             self._attach(probe)
+        for subject in self.subjects:
+            self._attach_questions(subject)
+
+    def _attach_questions(self, subject: Subject) -> None:
+        """Let a copy of a model be asked what can't be seen."""
+        if self._options.experiments:
+            from tensorcheck.experiment.questions import QuestionProbe  # noqa: PLC0415 - it may be turned off
+
+            self._questions[subject] = QuestionProbe(self, subject)
+            self._attach(self._questions[subject])
 
     def _attach(self, probe: Probe) -> None:
         if probe.emits and not probe.emits & self._listened:
@@ -145,6 +156,7 @@ class Session:
                 probe.model_adopted()
             self._adopted[subject] = ModelProbe(self, subject)
             self._attach(self._adopted[subject])
+            self._attach_questions(subject)
             self._freezings.tell(subject)
 
     def found(self, optimizer: Optimizer) -> None:
@@ -157,6 +169,8 @@ class Session:
         for subject, probe in [each for each in self._adopted.items() if each[0].model() is None]:
             del self._adopted[subject]
             self._probes.pop(probe, ExitStack()).close()
+            if subject in self._questions:
+                self._probes.pop(self._questions.pop(subject), ExitStack()).close()
             self.subjects.remove(subject)
             self._past = replace(
                 self._past,
@@ -226,6 +240,10 @@ class Session:
     def wants(self, event: type[Event]) -> bool:
         """Whether any rule subscribes to this class of event."""
         return event in self._wanted
+
+    def experimented(self, name: str) -> None:
+        """An experiment was made: coverage says so."""
+        self._experiments_made[name] = None
 
     def skip(self, what: str, why: str) -> None:
         """Something is not looked at: coverage says so."""

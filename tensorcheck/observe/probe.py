@@ -66,6 +66,9 @@ class Sink(Protocol):
     def passes(self) -> Passes:
         """The passes over DataLoaders that are under way."""
 
+    def experimented(self, name: str) -> None:
+        """An experiment was made: coverage says so."""
+
     def skip(self, what: str, why: str) -> None:
         """Something is not looked at: coverage says so."""
 
