@@ -73,3 +73,16 @@ class LoaderMeta:
     """The name of the class that makes the samples, below any subset of it."""
     item_site: Site | None = None
     """The expression that its `__getitem__` returns, where there is just one."""
+    samples: int | None = None
+    """How many samples an epoch has, where the sampler knows."""
+
+    @property
+    def left_over(self) -> int:
+        """How many samples the last batch of an epoch has, where it has fewer than the others and is handed out.
+
+        >>> LoaderMeta(batch_size=32, length=4, drop_last=False, workers=0, dataset="Digits", samples=97).left_over
+        1
+        """
+        if self.drop_last or not self.batch_size or self.samples is None or self.samples < self.batch_size:
+            return 0
+        return self.samples % self.batch_size

@@ -14,3 +14,12 @@ class StepTraced(Event):
     instrument: ClassVar[Instrument] = Instrument.TRACE
 
     trace: Trace
+
+
+@dataclass(frozen=True, slots=True)
+class LaterTraced(Event):
+    """What was recorded beside the first step: of later steps, and of evaluations; told when the session ends."""
+
+    instrument: ClassVar[Instrument] = Instrument.TRACE
+
+    trace: Trace

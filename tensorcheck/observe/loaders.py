@@ -65,6 +65,7 @@ def _iterator_meta(iterator: Any) -> LoaderMeta:  # noqa: ANN401 - a private cla
         workers=iterator._num_workers,  # noqa: SLF001 - likewise
         dataset=type(dataset).__name__,
         item_site=sample_site(dataset),
+        samples=_length(getattr(sampler, "sampler", None)),
     )
 
 

@@ -14,6 +14,7 @@ from tensorcheck.observe.kept_graphs import KeptGraphProbe
 from tensorcheck.observe.kept_weights import KeptWeightsProbe
 from tensorcheck.observe.label_order import LabelOrderProbe
 from tensorcheck.observe.learning_rates import LearningRateProbe
+from tensorcheck.observe.later_traces import LaterTraceProbe
 from tensorcheck.observe.loaders import LoaderProbe
 from tensorcheck.observe.loss_functions import LOSSES
 from tensorcheck.observe.losses import LossProbe
@@ -46,6 +47,7 @@ def all_probes(sink: Sink) -> Iterator[Probe]:
     yield DropoutProbe(sink)
     yield IndexProbe(sink)
     yield RecordingProbe(sink)
+    yield LaterTraceProbe(sink)
     yield SchedulerProbe(sink, optimizers)
     yield ScheduleProbe(sink, optimizers)
     yield LearningRateProbe(sink, optimizers)

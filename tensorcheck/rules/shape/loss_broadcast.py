@@ -1,6 +1,5 @@
 """TCK202."""
 
-import ast
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -8,10 +7,11 @@ from dataclasses import dataclass
 from tensorcheck.calls import Operand
 from tensorcheck.contracts import target_form
 from tensorcheck.events.backward import LossComputed
-from tensorcheck.events.traced import StepTraced
+from tensorcheck.events.traced import LaterTraced, StepTraced
 from tensorcheck.findings import Finding, Related, Severity
 from tensorcheck.knowledge.broadcasts import Meeting, chance_meetings
 from tensorcheck.knowledge.reshaping import enclosed
+from tensorcheck.knowledge.squeezing import squeezed
 from tensorcheck.lineage import Lineage, Step
 from tensorcheck.lineage_wording import made
 from tensorcheck.rule import Rule
@@ -22,7 +22,7 @@ from tensorcheck.wording import each_line_once, first_that_fits, short
 Shape = tuple[int, ...]
 
 
-class LossBroadcast(Rule[LossComputed | StepTraced]):
+class LossBroadcast(Rule[LossComputed | StepTraced | LaterTraced]):
     """A loss compares every prediction with every target, because their shapes broadcast.
 
     ## What it does
@@ -54,8 +54,9 @@ class LossBroadcast(Rule[LossComputed | StepTraced]):
     ## Limits
     Pairs that are asked for are silent: shapes of one rank, such as `[32, 1, 5]` and `[32, 5, 1]`, unless a DataLoader
     handed out the row of targets that a column of predictions meets; `reduction="none"`, and an `unsqueeze` or a `None`
-    in the call. Of a loss written by hand, such as `((predictions - prices) ** 2).mean()`, the first step is looked at,
-    and it is silent where a dim was put in by hand or where anything but one number is made of the pairs. Where one
+    in the call. Of a loss or a metric written by hand, such as `((predictions - prices) ** 2).mean()` or
+    `(predictions == labels).sum()`, the first steps and evaluations are looked at, and it is silent where a dim was put
+    in by hand or where anything but one number is made of the pairs. Where one
     operand alone grows, as a single target for all samples does, it is taken to be meant.
     """
 
@@ -64,29 +65,34 @@ class LossBroadcast(Rule[LossComputed | StepTraced]):
     severity = Severity.ERROR
     since = "0.1.0"
 
-    def check(self, event: LossComputed | StepTraced) -> Iterator[Finding]:
-        """Of a loss function, compare the shapes with the one that they meet in; of a traced step, the subtractions."""
-        if isinstance(event, StepTraced):
-            yield from (self._by_hand(meeting) for meeting in chance_meetings(event.trace))
-        else:
+    def check(self, event: LossComputed | StepTraced | LaterTraced) -> Iterator[Finding]:
+        """Compare the shapes of a loss function with the one that they meet in; of a trace, what is done by hand."""
+        if isinstance(event, LossComputed):
             yield from self._by_function(event)
+            return
+        for meeting in chance_meetings(event.trace):
+            if meeting.is_difference or meeting.is_comparison:
+                yield self._by_hand(meeting)
 
     def _by_hand(self, meeting: Meeting) -> Finding:
         site, left, right = meeting.operation.site, meeting.left, meeting.right
         code = site.code if site is not None else meeting.operation.name
         column, row = (left, right) if meeting.column_is_left else (right, left)
         places = ((meeting.made, column), (meeting.row, row))
+        what, verb = ("difference", "subtracts") if meeting.is_difference else ("comparison", "compares")
+        pair = f"{list(right.shape)} from {list(left.shape)}" if meeting.is_difference else _with(left, right)
         return self.finding(
             first_that_fits(
-                f"`{code}` subtracts {list(right.shape)} from {list(left.shape)} as {[meeting.size, meeting.size]}",
-                f"a difference of {list(left.shape)} and {list(right.shape)} is {[meeting.size, meeting.size]}",
+                f"`{code}` {verb} {pair} as {list(meeting.result)}",
+                f"a {what} of {list(left.shape)} and {list(right.shape)} is {list(meeting.result)}",
+                f"a {what} is made of all pairs of a batch",
             ),
             label=f"{left.notation} and {right.notation}",
-            expected=f"{column.dtype}[{meeting.size}]    one difference for each sample",
-            got=f"{column.dtype}[{meeting.size}, {meeting.size}]    each sample is compared with all others",
+            expected=f"{_shape(row.shape)}    one {what} for each sample",
+            got=f"{_shape(meeting.result)}    each sample is compared with all others",
             site=site,
             related=each_line_once(_made_here(places), site),
-            help=_squeezed(code, column_is_left=meeting.column_is_left),
+            help=squeezed(code, meeting.dim, column_is_left=meeting.column_is_left),
         )
 
     def _by_function(self, event: LossComputed) -> Iterator[Finding]:
@@ -124,6 +130,14 @@ _RESHAPING = frozenset(
     ["unsqueeze", "squeeze", "view", "reshape", "T", "t", "transpose", "permute", "expand", "flatten", "stack"]
 )
 """What settles the shape of what it gives, whatever that was before."""
+
+
+def _with(left: TensorMeta, right: TensorMeta) -> str:
+    return f"{list(left.shape)} with {list(right.shape)}"
+
+
+def _shape(sizes: Shape) -> str:
+    return f"[{', '.join(map(str, sizes))}]"
 
 
 def _made_here(places: Sequence[tuple[Site | None, TensorMeta]]) -> list[Related]:
@@ -213,7 +227,33 @@ _MOVING = frozenset(
 def _is_asked_for(event: LossComputed) -> bool:
     """Whether the user compares all pairs on purpose: keeps them all, or spells the dim that makes them meet."""
     spelled = f"{event.input.spelled} {event.target.spelled}"
-    return event.reduction == "none" or "unsqueeze" in spelled or "None" in spelled
+    is_spelled = "unsqueeze" in spelled or "None" in spelled
+    return event.reduction == "none" or (is_spelled and not _is_for_a_column(event))
+
+
+def _is_for_a_column(event: LossComputed) -> bool:
+    """Whether the targets alone were given a dim, for predictions that had one until it was squeezed away.
+
+    A row of predictions that meets its own targets as a column is no table of pairs that anybody wants; PyTorch warns
+    of the sizes as well.
+    """
+    given, target = event.input, event.target
+    names = {*re.findall(r"[A-Za-z_]\w*", given.spelled)} & {*re.findall(r"[A-Za-z_]\w*", target.spelled)}
+    is_column = target.meta.shape == (*given.meta.shape, 1) and len(given.meta.shape) == 1
+    if not is_column or names - _COMMON or not given.meta.requires_grad:
+        return False
+    was_squeezed = re.search(_SQUEEZED, given.spelled) is not None or any(
+        ancestor.site is not None and re.search(_SQUEEZED, ancestor.site.code)
+        for ancestor in given.lineage.way_back(lambda _: True)
+    )
+    return was_squeezed or any(each.step is Step.LOADED for each in target.lineage.way_back(lambda _: True))
+
+
+_SQUEEZED = r"\.(squeeze|flatten|ravel)\(|\.(view|reshape)\(-1\)|\[:, 0\]|\[\.\.\., 0\]"
+_COMMON = frozenset(
+    {"self", "unsqueeze", "squeeze", "view", "reshape", "None", "float", "model", "batch", "torch", "dim"}
+)
+"""Names that say nothing of which tensor is meant."""
 
 
 def _broadcast(left: Shape, right: Shape) -> Shape | None:
@@ -224,28 +264,14 @@ def _broadcast(left: Shape, right: Shape) -> Shape | None:
     return tuple(size for size, _ in sizes) if all(fits for _, fits in sizes) else None
 
 
-def _squeezed(code: str, *, column_is_left: bool) -> str:
-    """The difference with its column squeezed, where it is written as one."""
-    try:
-        node = ast.parse(code, mode="eval").body
-    except SyntaxError:
-        return ""
-    if not isinstance(node, ast.BinOp) or not isinstance(node.op, ast.Sub):
-        return ""
-    left, right = (_operand(part) for part in (node.left, node.right))
-    return f"{left}.squeeze(1) - {right}" if column_is_left else f"{left} - {right}.squeeze(1)"
-
-
-def _operand(node: ast.expr) -> str:
-    code = ast.unparse(node)
-    return f"({code})" if isinstance(node, ast.BinOp | ast.UnaryOp) else code
-
-
 def _help(event: LossComputed) -> str:
     """Squeeze the operand that has one dim of size 1 too many."""
     excess = _excess(event)
     site = excess.operand.site if excess is not None else None
     if excess is not None and site is not None and event.site is not None:
+        bare = re.sub(r"\.unsqueeze\((dim=)?-?1\)$", "", site.code)
+        if bare != site.code:
+            return event.site.code.replace(site.code, bare, 1)
         return event.site.code.replace(site.code, f"{enclosed(site.code)}.squeeze({excess.dim})", 1)
     return _turned(event.target, event.site) if event.target.meta.shape == event.input.meta.shape[::-1] else ""
 
