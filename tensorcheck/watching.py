@@ -57,9 +57,10 @@ def watch(  # noqa: PLR0913 - each may be left out
     to be watched, name those that are with `optimizer` and `loader`. An error or a warning is printed to stderr
     when it is first found; `on_finding` is called with it instead. With `raise_on`, a finding at least that severe
     raises `FindingError` where it was found. A mistake that raises an exception of its own is explained in a note on
-    that exception, and the change that the note proposes is tried on a copy of the model first, unless `experiments` is
-    False: what the model's own code writes to a file is written again. After three steps the cost no longer depends on
-    the size of the model.
+    that exception, and the change that the note proposes is tried on a copy of the model first. After the first step a
+    copy is asked, with at most four samples, whether the answer for one depends on another. With `experiments` False
+    neither is done: what the model's own code writes to a file is written again. After three steps the cost no longer
+    depends on the size of the model.
 
     With `capsule`, the first crash or error of each kind is written to a file that `tensorcheck replay` repeats it
     from: True for a file in the working directory, else a folder or the file.

@@ -21,9 +21,9 @@ from tensorcheck.observe.undisturbed import TimeIsUpError
 
 Given = tuple[Any, Any]
 """Positional and named arguments."""
-_FIRST = 0.25
+_FIRST = 0.5
 """Seconds that the first call may take; after a longer one there is no time for those that follow."""
-_SECONDS = 1.5
+_SECONDS = 2.0
 
 
 class Why:

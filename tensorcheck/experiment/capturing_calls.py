@@ -1,7 +1,7 @@
 """A few samples of what a model was called with, copied so that questions can be put to a copy of it later."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -42,19 +42,26 @@ class CapturedCall:
     batch: int
     """How many samples there were."""
     rows: int
-    """How many of them are asked; what is longer by one has the spare sample last."""
+    """How many of them are asked; one more is kept where there was one."""
 
     @classmethod
-    def of(cls, args: Sequence[Any], kwargs: dict[str, Any], sizes: Sequence[int]) -> "CapturedCall":
-        """Copy them; a `CannotCopyError` says what they hold. `sizes` are those that are met within the model."""
+    def of(cls, args: Sequence[Any], kwargs: dict[str, Any]) -> "CapturedCall":
+        """Copy them; a `CannotCopyError` says what they hold that can't be."""
         leaves, structure = tree_flatten((tuple(args), dict(kwargs)))
         tensors = [leaf for leaf in leaves if isinstance(leaf, Tensor) and leaf.dim()]
         for leaf in leaves:
             _refuse(leaf)
         batch = tensors[0].size(0) if tensors else 0
-        rows = _rows(batch, sizes)
-        kept = [_part(leaf, batch, min(rows + 1, batch)) for leaf in leaves]
-        return cls(tuple(kept), structure, batch, rows)
+        kept = [_part(leaf, batch, min(MOST_ROWS + 1, batch)) for leaf in leaves]
+        return cls(tuple(kept), structure, batch, _rows(batch, ()))
+
+    def unlike(self, sizes: Sequence[int]) -> "CapturedCall":
+        """The same with as many samples asked as few of these sizes, met within the model, are a multiple of."""
+        return replace(self, rows=_rows(self.batch, sizes))
+
+    @property
+    def _kept(self) -> int:
+        return min(MOST_ROWS + 1, self.batch)
 
     @property
     def tensors(self) -> tuple[Tensor, ...]:
@@ -64,8 +71,7 @@ class CapturedCall:
     @property
     def has_batch_first(self) -> bool:
         """Whether the first dim of each tensor is that of the samples."""
-        wanted = min(self.rows + 1, self.batch)
-        return self.batch >= _LEAST_ROWS and all(tensor.size(0) == wanted for tensor in self.tensors)
+        return self.batch >= _LEAST_ROWS and all(tensor.size(0) == self._kept for tensor in self.tensors)
 
     def asked(self, replaced: int | None = None) -> tuple[Any, Any]:
         """Positional and named arguments of fresh tensors, with one of the samples replaced by another."""
@@ -98,7 +104,7 @@ class CapturedCall:
         return torch.stack([leaf[row] for row in rows])
 
     def _is_sampled(self, leaf: Tensor) -> bool:
-        return bool(self.batch) and leaf.size(0) == min(self.rows + 1, self.batch)
+        return bool(self.batch) and leaf.size(0) == self._kept
 
     def _is_replaceable(self, leaf: object) -> bool:
         """Masks stay, and lengths: what they say of a sample would have to fit the other."""

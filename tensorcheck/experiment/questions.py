@@ -78,10 +78,9 @@ class QuestionProbe(Probe):
         return self._handles is not None and is_single and self._calls < _CALLS and is_possible
 
     def _capture(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        sizes = [size for call in self._subject.calls for each in call.outputs for size in each.meta.shape]
         try:
             with unseen(), torch.no_grad():
-                self._call = CapturedCall.of(args, kwargs, sizes)
+                self._call = CapturedCall.of(args, kwargs)
         except CannotCopyError as reason:
             self.sink.skip(independence.NAME, str(reason))
             self._stop()
@@ -102,6 +101,8 @@ class QuestionProbe(Probe):
         if self._depth == 0 and self._call is not None and self._outputs is None:
             with torch._C.DisableTorchFunction():  # noqa: SLF001 - a user's mode must not see us read a dtype
                 self._outputs = tuple(tensor_meta(tensor) for tensor in tensors_in(result))
+            within = (each.meta for call in self._subject.calls for each in (*call.inputs, *call.outputs))
+            self._call = self._call.unlike([size for meta in (*within, *self._outputs) for size in meta.shape])
 
     def targets_seen(self, targets: object) -> None:
         """A loss was given targets."""

@@ -1,5 +1,6 @@
 """What a copy is asked after the first step: are samples mixed, and does a language model look ahead?"""
 
+import weakref
 from collections.abc import Callable
 
 import pytest
@@ -293,3 +294,36 @@ def test_a_model_that_draws_and_counts_is_left_to_the_same_bits() -> None:
     assert calls == others == 2
     assert all(torch.equal(one, other) for one, other in zip(state, other_state, strict=True))
     assert torch.equal(drawn, other_drawn)
+
+
+@pytest.mark.parametrize("classes_", [2, 3, 4])
+def test_as_many_samples_are_asked_as_there_are_not_classes(classes_: int) -> None:
+    class Few(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.head = nn.Linear(WIDTH, classes_)
+
+        def forward(self, rows: Tensor) -> Tensor:
+            logits: Tensor = self.head(rows.softmax(0))
+            return logits
+
+    finding = only(trained(Healthy(Few(), (torch.rand(BATCH, WIDTH),), torch.randint(classes_, (BATCH,)))))
+    assert (finding.rule, finding.severity) == ("TCK214", Severity.WARNING)
+
+
+def test_nothing_of_what_was_copied_is_kept_after_the_first_step() -> None:
+    kept = []
+
+    class Remembered(nn.Linear):
+        def forward(self, rows: Tensor) -> Tensor:
+            kept.append(weakref.ref(rows))
+            output: Tensor = super().forward(rows)
+            return output
+
+    model = Remembered(WIDTH, CLASSES)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    with tensorcheck.watch(model):
+        for _ in range(2):
+            functional.cross_entropy(model(torch.rand(BATCH, WIDTH)), classes()).backward()
+            optimizer.step()
+            assert kept[-1]() is None
