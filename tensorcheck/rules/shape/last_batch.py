@@ -3,6 +3,7 @@
 import ast
 from collections.abc import Iterator
 
+from tensorcheck.events.forward import ModuleCalled
 from tensorcheck.events.loading import BatchLoaded
 from tensorcheck.events.traced import StepTraced
 from tensorcheck.findings import Finding, Severity
@@ -13,7 +14,7 @@ from tensorcheck.trace import Operation, Origin, Trace
 from tensorcheck.wording import first_that_fits, short
 
 
-class LastBatch(Rule[StepTraced | BatchLoaded]):
+class LastBatch(Rule[StepTraced | BatchLoaded | ModuleCalled]):
     """The last batch of the epoch will be smaller, and something in the model or the loop will not bear that.
 
     ## What it does
@@ -57,24 +58,28 @@ class LastBatch(Rule[StepTraced | BatchLoaded]):
 
     def __init__(self) -> None:
         self._loaders = SeenLoaders()
+        self._training: set[str] = set()
+        """The paths of the modules that were called in training mode."""
 
-    def check(self, event: StepTraced | BatchLoaded) -> Iterator[Finding]:
+    def check(self, event: StepTraced | BatchLoaded | ModuleCalled) -> Iterator[Finding]:
         """Learn of the loaders; then look at what the first step did with a batch."""
         if isinstance(event, BatchLoaded):
             self._loaders.saw(event)
             return
+        if isinstance(event, ModuleCalled):
+            self._training |= {event.module.path} if event.module.settings.get("training") is True else set()
+            return
         trace, seen = event.trace, set()
-        training = {module.path for module in trace.modules if module.settings.get("training") is True}
         for operation in trace.operations:
             if operation.site in seen:
                 continue
-            finding = self._of_norm(trace, operation, training) or self._of_rest(trace, operation)
+            finding = self._of_norm(trace, operation) or self._of_rest(trace, operation)
             if finding is not None:
                 seen.add(operation.site)
                 yield finding
 
-    def _of_norm(self, trace: Trace, operation: Operation, training: set[str]) -> Finding | None:
-        if operation.name != "batch_norm" or operation.module not in training or not operation.inputs:
+    def _of_norm(self, trace: Trace, operation: Operation) -> Finding | None:
+        if operation.name != "batch_norm" or operation.module not in self._training or not operation.inputs:
             return None
         shape = trace.values[operation.inputs[0]].meta.shape
         is_single = len(shape) > 1 and all(size == 1 for size in shape[2:])
