@@ -13,8 +13,8 @@ from tensorcheck.observe.indices import IndexProbe
 from tensorcheck.observe.kept_graphs import KeptGraphProbe
 from tensorcheck.observe.kept_weights import KeptWeightsProbe
 from tensorcheck.observe.label_order import LabelOrderProbe
-from tensorcheck.observe.learning_rates import LearningRateProbe
 from tensorcheck.observe.later_traces import LaterTraceProbe
+from tensorcheck.observe.learning_rates import LearningRateProbe
 from tensorcheck.observe.loaders import LoaderProbe
 from tensorcheck.observe.loss_functions import LOSSES
 from tensorcheck.observe.losses import LossProbe
