@@ -7,11 +7,23 @@ import importlib
 from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
-__all__ = ["FindingError", "Report", "Watch", "__version__", "breakpoint_on", "explain", "peek", "training", "watch"]
+__all__ = [
+    "FindingError",
+    "Report",
+    "Watch",
+    "__version__",
+    "breakpoint_on",
+    "explain",
+    "peek",
+    "simulate_device",
+    "training",
+    "watch",
+]
 
 if TYPE_CHECKING:
     from tensorcheck import training
     from tensorcheck.breakpoints import breakpoint_on
+    from tensorcheck.devices.simulating import simulate_device
     from tensorcheck.explaining import explain
     from tensorcheck.peeking import peek
     from tensorcheck.report import Report
@@ -26,6 +38,7 @@ else:  # hidden from type checkers, which would take every misspelt name for one
         "explain": "tensorcheck.explaining",
         "load_ipython_extension": "tensorcheck.notebook",
         "peek": "tensorcheck.peeking",
+        "simulate_device": "tensorcheck.devices.simulating",
         "unload_ipython_extension": "tensorcheck.notebook",
         "watch": "tensorcheck.watching",
     }

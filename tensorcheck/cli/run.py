@@ -92,6 +92,11 @@ def _is_capsule(words: Sequence[str]) -> bool:
 @click.option(
     "--write-baseline", type=FILE, metavar="FILE", help="Accept all that is found, from now on, in this file."
 )
+@click.option(
+    "--simulate-device",
+    type=click.Choice(["cuda", "xpu", "mps"]),
+    help="Let the script find an accelerator that is not there; it is the CPU, with the accelerator's rules.",
+)
 @click.option("--steps", type=click.IntRange(min=1), metavar="N", help="End the script after so many training steps.")
 @click.option("--pdb", is_flag=True, help="Open the debugger at your own line where the script raised.")
 @click.option(
@@ -142,6 +147,7 @@ def _options(  # noqa: PLR0913 - the options of the command
     capsule: Path | None,
     with_weights: bool,
     quiet: bool,
+    simulate_device: str | None,
 ) -> RunOptions:
     if fingerprint and run_dir is None:
         msg = "--fingerprint says what is in the trace of a run, and there is no --run-dir to write it to"
@@ -165,6 +171,7 @@ def _options(  # noqa: PLR0913 - the options of the command
         steps=steps,
         pdb=pdb,
         fingerprint=fingerprint,
+        simulate_device=simulate_device,
         capsule=_capsule(capsule, run_dir, with_weights=with_weights, quiet=quiet),
     )
 

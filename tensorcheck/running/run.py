@@ -43,6 +43,8 @@ class RunOptions:
     """Whether what fails is written to a file, and where."""
     fingerprint: bool = False
     """Whether the values of each traced tensor leave a fingerprint in the trace."""
+    simulate_device: str | None = None
+    """Which accelerator is simulated, from PyTorch's import to the end."""
 
 
 def run(options: RunOptions) -> None:
@@ -75,6 +77,8 @@ class WatchedRun:
         self._ends_in_note = False
         """Whether the last that was printed was the note of an exception."""
         self._is_finished = False
+        self._simulation = ExitStack()
+        """Left last: what is reported is where it was."""
         self._handles.callback(when_imported("torch", self._begin))
         self._handles.enter_context(before_leaving(self.finish))
         self._handles.enter_context(_hearing_threads(self.explain))
@@ -88,6 +92,10 @@ class WatchedRun:
                 from tensorcheck.watching import watch_process  # noqa: PLC0415 - it needs PyTorch
 
             wanted = self._options
+            if wanted.simulate_device is not None:
+                from tensorcheck.devices.simulating import simulate_device  # noqa: PLC0415 - likewise
+
+                self._simulation.enter_context(simulate_device(wanted.simulate_device))
             self._watch = watch_process(
                 self._found,
                 settings=wanted.settings,
@@ -125,6 +133,7 @@ class WatchedRun:
         self._handles.close()
         if self._watch is not None:
             self._watch.close()
+        self._simulation.close()
         record = self._record()
         if self._ends_in_note and not self._options.outputs.quiet:
             with suppress(OSError, ValueError):  # the program may have closed it

@@ -1,0 +1,127 @@
+"""What makes tensors: the device that is asked for is where they are meant to be."""
+
+import functools
+from collections.abc import Callable, Iterator
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.overrides import _get_current_function_mode_stack
+from torch.utils._device import DeviceContext, _device_constructors
+
+from tensorcheck.devices.moving import device_of, made_on, to_device
+from tensorcheck.devices.replacing import Replacements
+from tensorcheck.devices.scope import HERE, PHYSICAL, wanted
+
+_LIKE = ("empty_like", "full_like", "ones_like", "rand_like", "randint_like", "randn_like", "zeros_like")
+_NEW = ("new_empty", "new_empty_strided", "new_full", "new_ones", "new_zeros")
+_FROM_DATA = ("tensor", "as_tensor", "asarray")
+
+
+def replace_factories(replacements: Replacements) -> None:
+    """Let everything that takes `device=` know of the simulated devices."""
+    ours: dict[object, Callable[..., Any]] = {}
+    for owner, name in _homes():
+        original = getattr(owner, name)
+        replacements.wrap(owner, name, _from_data if name in _FROM_DATA else _factory)
+        ours[original] = getattr(owner, name)
+    for name in _LIKE:
+        replacements.wrap(torch, name, _like)
+    for name in _NEW:
+        replacements.wrap(Tensor, name, _like)
+    replacements.wrap(Tensor, "new_tensor", _new_tensor)
+    replacements.wrap(Tensor, "new", _new)
+    replacements.put(DeviceContext, "__torch_function__", functools.partialmethod(_in_context, ours))
+
+
+def _homes() -> Iterator[tuple[ModuleType, str]]:
+    """The functions that `torch.set_default_device` changes, where they are."""
+    for function in _device_constructors():
+        name = function.__name__
+        for owner in (torch, torch.fft, torch.nested):
+            if getattr(owner, name, None) is function:
+                yield owner, name
+    for name in ("normal", "from_file", "logspace"):
+        if getattr(torch, name) not in _device_constructors():
+            yield torch, name
+
+
+def _in_context(
+    self: DeviceContext,
+    ours: dict[object, Callable[..., Any]],
+    func: Callable[..., Any],
+    types: object,  # noqa: ARG001 - the signature of a mode
+    args: tuple[Any, ...] = (),
+    kwargs: dict[str, Any] | None = None,
+) -> Any:
+    """As the original does, with what stands in the place of the functions that it knows."""
+    kwargs = kwargs or {}
+    if func in _device_constructors() and kwargs.get("device") is None and HERE.target is None:
+        return ours[func](*args, **{**kwargs, "device": self.device}) if func in ours else func(*args, **kwargs)
+    return func(*args, **kwargs)
+
+
+def _factory(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    asked = kwargs.get("device")
+    if asked is None:
+        return _made(original, args, kwargs)
+    place = wanted(asked)
+    if place is None:
+        with made_on(torch.device(asked)):
+            return original(*args, **kwargs)
+    with made_on(place):
+        return original(*args, **{**kwargs, "device": PHYSICAL})
+
+
+def _made(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Without a device: on the CPU, or where the default device says, which its own mode asks for."""
+    if any(isinstance(mode, DeviceContext) for mode in _get_current_function_mode_stack()):
+        return original(*args, **kwargs)
+    with made_on(PHYSICAL):
+        return original(*args, **kwargs)
+
+
+def _like(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Like a tensor, or on the device that is asked for."""
+    asked = kwargs.get("device")
+    if asked is None:
+        return original(*args, **kwargs)
+    place = wanted(asked)
+    real = {**kwargs, "device": PHYSICAL if place is not None else asked}
+    with made_on(place or torch.device(asked)):
+        return original(*args, **real)
+
+
+def _from_data(
+    original: Callable[..., Any], data: Any, *args: Any, device: Any = None, requires_grad: bool = False, **kwargs: Any
+) -> Any:
+    """From values: made on the CPU and moved, but for a tensor that is there already."""
+    if device is None and isinstance(data, Tensor):
+        device = device_of(data)
+    if device is None or (wanted(device) is None and not _is_elsewhere(data)):
+        return original(data, *args, device=device, requires_grad=requires_grad, **kwargs) if requires_grad else original(
+            data, *args, device=device, **kwargs
+        )
+    if isinstance(data, Tensor) and original.__name__ != "tensor":
+        dtype = kwargs.get("dtype") or (args[0] if args else None) or data.dtype
+        return to_device(data, device, dtype)
+    made = original(data, *args, device=PHYSICAL, **kwargs)
+    return to_device(made, device).requires_grad_(requires_grad)
+
+
+def _is_elsewhere(data: object) -> bool:
+    return isinstance(data, Tensor) and device_of(data) != PHYSICAL
+
+
+def _new_tensor(
+    original: Callable[..., Any], tensor: Tensor, data: Any, *, device: Any = None, requires_grad: bool = False, **kwargs: Any
+) -> Any:
+    made = original(tensor, data, **kwargs)
+    return to_device(made, device_of(tensor) if device is None else device).requires_grad_(requires_grad)
+
+
+def _new(original: Callable[..., Any], tensor: Tensor, *args: Any, **kwargs: Any) -> Any:
+    kwargs.pop("device", None)
+    with made_on(device_of(tensor)):
+        return original(tensor, *args, **kwargs)

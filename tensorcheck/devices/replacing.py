@@ -1,0 +1,66 @@
+"""Puts other functions in the place of PyTorch's, for as long as something is simulated anywhere in the process.
+
+Each of ours asks whether something is simulated in the running thread, and else calls the original: another thread
+sees no difference, and neither does one that kept a reference to ours.
+"""
+
+import functools
+import inspect
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+from tensorcheck.devices.scope import HERE
+
+_MISSING = object()
+Maker = Callable[..., Any]
+
+
+class Replacements:
+    """What was replaced, in order, so that all of it can be undone."""
+
+    def __init__(self) -> None:
+        self._done: list[tuple[Any, str, object, object]] = []
+
+    def put(self, owner: type | ModuleType, name: str, ours: object) -> None:
+        """Let `owner.name` be this."""
+        before = vars(owner).get(name, _MISSING)
+        setattr(owner, name, ours)
+        self._done.append((owner, name, before, vars(owner)[name]))
+
+    def wrap(self, owner: type | ModuleType, name: str, make: Maker) -> None:
+        """Where something is simulated, let `owner.name` be `make(original, *args, **kwargs)`."""
+        held = inspect.getattr_static(owner, name, None)
+        if not hasattr(owner, name):
+            return
+        original = getattr(owner, name)
+
+        @functools.wraps(original, assigned=("__module__", "__name__", "__qualname__", "__doc__"))
+        def ours(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - the original's own types
+            return make(original, *args, **kwargs) if HERE.simulations else original(*args, **kwargs)
+
+        self.put(owner, name, staticmethod(ours) if isinstance(held, staticmethod) else ours)
+
+    def ask(self, owner: type | ModuleType, name: str, answer: Maker) -> None:
+        """Where something is simulated, let `owner.name` be `answer`, whether there was one or not."""
+        original = getattr(owner, name, None)
+
+        @functools.wraps(answer, assigned=("__doc__",))
+        def ours(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - the original's own types
+            if HERE.simulations or original is None:
+                return answer(*args, **kwargs)
+            return original(*args, **kwargs)
+
+        ours.__name__ = ours.__qualname__ = name
+        self.put(owner, name, ours)
+
+    def undo(self) -> None:
+        """Put everything back that nobody has replaced since."""
+        while self._done:
+            owner, name, before, ours = self._done.pop()
+            if vars(owner).get(name) is not ours:
+                continue
+            if before is _MISSING:
+                delattr(owner, name)
+            else:
+                setattr(owner, name, before)

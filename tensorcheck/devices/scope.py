@@ -1,0 +1,95 @@
+"""Which accelerators are simulated for the running thread, and which of their devices is the current one.
+
+A simulation holds in the thread that entered it and in those that are started inside, so everything here belongs to a
+thread. What is replaced in PyTorch is replaced for the whole process, and asks here first.
+"""
+
+import threading
+from dataclasses import dataclass
+
+import torch
+
+KINDS = ("cuda", "xpu", "mps")
+"""The accelerators that can be simulated."""
+PHYSICAL = torch.device("cpu")
+"""Where everything really is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Simulation:
+    """One kind of accelerator, and how many of it there are."""
+
+    kind: str
+    count: int
+    key: str
+    """The attribute of a storage that says on which device it is meant to be."""
+
+    @property
+    def devices(self) -> tuple[torch.device, ...]:
+        """Its devices, by their numbers."""
+        return tuple(torch.device(self.kind, index) for index in range(self.count))
+
+
+class _Here(threading.local):
+    """What holds in the running thread."""
+
+    simulations: tuple[Simulation, ...] = ()
+    """The innermost is last."""
+    key = ""
+    """That of all simulations of this thread; empty where nothing is simulated."""
+    target: torch.device | None = None
+    """Where the copy that is being made is meant to be."""
+
+    def __init__(self) -> None:
+        self.current: dict[str, int] = {}
+        """The current device of each kind."""
+
+
+HERE = _Here()
+
+
+def simulated(kind: str) -> Simulation | None:
+    """The innermost simulation of this kind of device."""
+    return next((each for each in reversed(HERE.simulations) if each.kind == kind), None)
+
+
+def current(kind: str) -> torch.device:
+    """The device that `kind` alone means now."""
+    return torch.device(kind, HERE.current.get(kind, 0))
+
+
+def wanted(device: object) -> torch.device | None:
+    """The simulated device that is asked for, with its number; None for a device that is real."""
+    if not HERE.simulations or device is None:
+        return None
+    asked = _device(device)
+    simulation = simulated(asked.type)
+    if simulation is None:
+        return None
+    if asked.index is None:
+        return current(asked.type)
+    if asked.index >= simulation.count:
+        raise_no_such_device(asked.type)
+    return asked
+
+
+def _device(device: object) -> torch.device:
+    if isinstance(device, torch.device):
+        return device
+    if isinstance(device, int) and not isinstance(device, bool):
+        return torch.device(HERE.simulations[-1].kind, device)
+    return torch.device(device)  # type: ignore[call-overload, no-any-return]  # it says what it does not know
+
+
+def raise_no_such_device(kind: str) -> None:
+    """What PyTorch raises for a number that no device has."""
+    if kind == "cuda":
+        msg = (
+            "CUDA error: invalid device ordinal\nGPU device may be out of range, do you have enough GPUs?\n"
+            "CUDA kernel errors might be asynchronously reported at some other API call, so the stacktrace below might "
+            "be incorrect.\nFor debugging consider passing CUDA_LAUNCH_BLOCKING=1\nCompile with `TORCH_USE_CUDA_DSA` "
+            "to enable device-side assertions.\n"
+        )
+    else:
+        msg = f"The device index is out of range. It must be in [0, {simulated(kind).count}) for {kind}."  # type: ignore[union-attr]
+    raise getattr(torch, "AcceleratorError", RuntimeError)(msg)
