@@ -22,6 +22,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="write the golden files anew, to be read in the diff")
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("accelerator") is None:
+        return
+    import torch  # noqa: PLC0415 - most tests need none
+
+    if not torch.cuda.is_available():
+        pytest.skip("there is no real accelerator")
+
+
 @pytest.fixture
 def golden(request: pytest.FixtureRequest) -> Golden:
     """`golden(name, text)`: the text is what the file of this name in the folder `golden` beside the test holds."""

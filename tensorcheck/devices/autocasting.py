@@ -58,7 +58,12 @@ class Autocasting:
             self._fallback = torch.library.Library("_", "IMPL")  # noqa: TOR901 - it is destroyed by `undo`
             self._fallback.fallback(torch.library.fallthrough_kernel, _KEY)
             library = torch.library.Library("aten", "IMPL")  # noqa: TOR901 - likewise
-            for names, policy in ((_LOWER, self._lower), (_FP32, self._fp32), (_OWN_DTYPE, _own_dtype), (_PROMOTED, self._promoted)):
+            for names, policy in (
+                (_LOWER, self._lower),
+                (_FP32, self._fp32),
+                (_OWN_DTYPE, _own_dtype),
+                (_PROMOTED, self._promoted),
+            ):
                 for operation in _operations(names):
                     library.impl(operation, _below(policy, operation), _KEY)
             for operation in _operations(_REFUSED):

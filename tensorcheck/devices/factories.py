@@ -65,7 +65,8 @@ def _in_context(
 def _factory(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     asked = kwargs.get("device")
     if asked is None:
-        return _made(original, args, kwargs)
+        is_from_tensors = any(isinstance(each, Tensor | list) for each in args)
+        return original(*args, **kwargs) if is_from_tensors else _made(original, args, kwargs)
     place = wanted(asked)
     if place is None:
         with made_on(torch.device(asked)):
@@ -100,8 +101,10 @@ def _from_data(
     if device is None and isinstance(data, Tensor):
         device = device_of(data)
     if device is None or (wanted(device) is None and not _is_elsewhere(data)):
-        return original(data, *args, device=device, requires_grad=requires_grad, **kwargs) if requires_grad else original(
-            data, *args, device=device, **kwargs
+        return (
+            original(data, *args, device=device, requires_grad=requires_grad, **kwargs)
+            if requires_grad
+            else original(data, *args, device=device, **kwargs)
         )
     if isinstance(data, Tensor) and original.__name__ != "tensor":
         dtype = kwargs.get("dtype") or (args[0] if args else None) or data.dtype
@@ -115,7 +118,13 @@ def _is_elsewhere(data: object) -> bool:
 
 
 def _new_tensor(
-    original: Callable[..., Any], tensor: Tensor, data: Any, *, device: Any = None, requires_grad: bool = False, **kwargs: Any
+    original: Callable[..., Any],
+    tensor: Tensor,
+    data: Any,
+    *,
+    device: Any = None,
+    requires_grad: bool = False,
+    **kwargs: Any,
 ) -> Any:
     made = original(tensor, data, **kwargs)
     return to_device(made, device_of(tensor) if device is None else device).requires_grad_(requires_grad)

@@ -12,7 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from tensorcheck.devices import places
 from tensorcheck.devices.generators import check_generator
 from tensorcheck.devices.places import UNDECIDED, place_of
-from tensorcheck.devices.rules import Operand, Operation, place_of_result, two_or_raise_each
+from tensorcheck.devices.rules import ALWAYS_JUDGED, Operand, Operation, place_of_result, two_or_raise_each
 from tensorcheck.devices.scope import HERE, PHYSICAL, wanted
 
 
@@ -58,7 +58,7 @@ class Placing(TorchDispatchMode):
             return func(*args, **(kwargs or {}))
         place, is_mixed, is_open = _common_place(args, kwargs)
         per_item: Sequence[torch.device | None] | None = None
-        if is_mixed and known.is_ours:
+        if (is_mixed or known.operation.name in ALWAYS_JUDGED) and known.is_ours:
             place, per_item = self._judged(known, args, kwargs or {})
         if is_open and place is not None and place is not UNDECIDED:
             _decide(args, kwargs, place)
@@ -115,9 +115,7 @@ class Placing(TorchDispatchMode):
         return (place if place.type != "cpu" else None), None
 
 
-def _common_place(
-    args: Sequence[Any], kwargs: Mapping[str, Any] | None
-) -> tuple[torch.device | None, bool, bool]:
+def _common_place(args: Sequence[Any], kwargs: Mapping[str, Any] | None) -> tuple[torch.device | None, bool, bool]:
     """The simulated device of the operands, whether some are elsewhere, and whether that of some is still open."""
     key = HERE.key
     common: torch.device | None = None

@@ -41,6 +41,7 @@ def moved(tensor: Tensor, device: torch.device, dtype: torch.dtype | None = None
     options.pop("copy", None)
     with made_on(device):
         copy: Tensor = _to(tensor, real, dtype or tensor.dtype, options.pop("non_blocking", False), True, **options)
+    places.put(copy, device if simulated(device.type) else None)
     node = copy.grad_fn
     if node is not None:
         node.register_hook(functools.partial(_moved_back, source))
@@ -50,9 +51,7 @@ def moved(tensor: Tensor, device: torch.device, dtype: torch.dtype | None = None
 def _moved_back(
     source: torch.device, gradients: tuple[Tensor | None, ...], _: tuple[Tensor | None, ...]
 ) -> tuple[Tensor | None, ...]:
-    return tuple(
-        moved(each, source) if each is not None and device_of(each) != source else each for each in gradients
-    )
+    return tuple(moved(each, source) if each is not None and device_of(each) != source else each for each in gradients)
 
 
 class BringBack:
@@ -143,7 +142,9 @@ def _to_cpu(_: Callable[..., Any], tensor: Tensor, **options: Any) -> Any:
     return to_device(tensor, PHYSICAL, **options)
 
 
-def _type(original: Callable[..., Any], tensor: Tensor, dtype: Any = None, non_blocking: bool = False, **options: Any) -> Any:
+def _type(
+    original: Callable[..., Any], tensor: Tensor, dtype: Any = None, non_blocking: bool = False, **options: Any
+) -> Any:
     place = place_of(tensor)
     if dtype is None:
         name = original(tensor)
@@ -156,7 +157,7 @@ def _type(original: Callable[..., Any], tensor: Tensor, dtype: Any = None, non_b
     if device is None:
         return original(tensor, dtype, non_blocking, **options)
     plain = name.replace(f"torch.{kind}.", "torch.")
-    wished = torch.empty(0).type(plain).dtype if plain != "torch.FloatTensor" else torch.float32
+    wished = original(torch.empty(0), plain).dtype
     return to_device(tensor, device, wished, non_blocking=non_blocking, **options)
 
 

@@ -251,6 +251,15 @@ def _packing(_: Operation, operands: Sequence[Operand]) -> Place:
     return given.place
 
 
+def _grid_sampler(_: Operation, operands: Sequence[Operand]) -> Place:
+    given, grid = operands
+    msg = (
+        "grid_sampler(): expected input and grid to be on same device, "
+        f"but input is on {given.place} and grid is on {grid.place}"
+    )
+    raise RuntimeError(msg)
+
+
 def _equal(_: Operation, operands: Sequence[Operand]) -> Place:
     one, other = operands
     if "cpu" in (one.place.type, other.place.type):
@@ -278,9 +287,28 @@ def _accelerator_first(one: Place, other: Place) -> tuple[Place, Place]:
 
 _SPECIAL: dict[str, Callable[[Operation, Sequence[Operand]], Place]] = {
     **dict.fromkeys(
-        ("copy", "_copy_from", "_to_copy", "resize_as", "resize_as_sparse", "is_same_size", "is_set_to", "fill", "linspace",
-         "logspace", "select_scatter", "slice_scatter", "diagonal_scatter", "as_strided_scatter", "_has_same_storage_numel",
-         "_reshape_from_tensor", "_foreach_copy", "set_data", "copy_sparse_to_sparse"), _anywhere,
+        (
+            "copy",
+            "_copy_from",
+            "_to_copy",
+            "resize_as",
+            "resize_as_sparse",
+            "is_same_size",
+            "is_set_to",
+            "fill",
+            "linspace",
+            "logspace",
+            "select_scatter",
+            "slice_scatter",
+            "diagonal_scatter",
+            "as_strided_scatter",
+            "_has_same_storage_numel",
+            "_reshape_from_tensor",
+            "_foreach_copy",
+            "set_data",
+            "copy_sparse_to_sparse",
+        ),
+        _anywhere,
     ),
     **dict.fromkeys(("index", "_unsafe_index"), _index),
     **dict.fromkeys(("index_put", "_index_put_impl", "_unsafe_index_put"), _index_put),
@@ -291,19 +319,34 @@ _SPECIAL: dict[str, Callable[[Operation, Sequence[Operand]], Place]] = {
     **dict.fromkeys(("stack", "_stack"), _stack),
     "mv": _matrix_times_vector,
     **dict.fromkeys(
-        ("native_batch_norm", "_native_batch_norm_legit", "_native_batch_norm_legit_functional", "_batch_norm_no_update",
-         "_native_batch_norm_legit_no_training", "_batch_norm_with_update"), _batch_norm,
+        (
+            "native_batch_norm",
+            "_native_batch_norm_legit",
+            "_native_batch_norm_legit_functional",
+            "_batch_norm_no_update",
+            "_native_batch_norm_legit_no_training",
+            "_batch_norm_with_update",
+        ),
+        _batch_norm,
     ),
     **dict.fromkeys(("convolution", "_convolution", "mkldnn_convolution"), _convolution),
     **dict.fromkeys(
-        ("_scaled_dot_product_flash_attention_for_cpu", "_scaled_dot_product_attention_math", "_scaled_dot_product_flash_attention"),
+        (
+            "_scaled_dot_product_flash_attention_for_cpu",
+            "_scaled_dot_product_attention_math",
+            "_scaled_dot_product_flash_attention",
+        ),
         _attention,
     ),
+    **dict.fromkeys(("grid_sampler_2d", "grid_sampler_3d"), _grid_sampler),
     "mkldnn_rnn_layer": _recurrent,
     "_pack_padded_sequence": _packing,
     "equal": _equal,
     "set": _set,
 }
+
+ALWAYS_JUDGED = frozenset({"_pack_padded_sequence"})
+"""What is wrong where all operands are on one device, too."""
 
 NO_NUMBERS = frozenset({"binary_cross_entropy", "lerp", "glu"})
 """Of those below, what takes no number from the CPU."""

@@ -5,9 +5,12 @@ thread. What is replaced in PyTorch is replaced for the whole process, and asks 
 """
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes, _pop_mode, _push_mode
 
 KINDS = ("cuda", "xpu", "mps")
 """The accelerators that can be simulated."""
@@ -37,6 +40,8 @@ class _Here(threading.local):
     """The innermost is last."""
     key = ""
     """That of all simulations of this thread; empty where nothing is simulated."""
+    mode: TorchDispatchMode | None = None
+    """What holds this thread's operations to the rules."""
     target: torch.device | None = None
     """Where the copy that is being made is meant to be."""
 
@@ -93,3 +98,17 @@ def raise_no_such_device(kind: str) -> None:
     else:
         msg = f"The device index is out of range. It must be in [0, {simulated(kind).count}) for {kind}."  # type: ignore[union-attr]
     raise getattr(torch, "AcceleratorError", RuntimeError)(msg)
+
+
+@contextmanager
+def no_modes_but_ours() -> Iterator[None]:
+    """Within, no dispatch mode of anybody's is on, and what is simulated still is."""
+    with _disable_current_modes():
+        if HERE.mode is None:
+            yield
+            return
+        _push_mode(HERE.mode)
+        try:
+            yield
+        finally:
+            _pop_mode()

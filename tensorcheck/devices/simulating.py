@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any
 
 import torch
-from torch.utils._python_dispatch import _get_current_dispatch_mode_stack, _pop_mode, _push_mode
+from torch.utils._python_dispatch import TorchDispatchMode, _get_current_dispatch_mode_stack, _pop_mode, _push_mode
 
 from tensorcheck.devices.answers import replace_answers, replace_shared_answers
 from tensorcheck.devices.autocasting import Autocasting
@@ -137,7 +137,6 @@ def _autocast_left(original: Callable[..., Any], self: torch.autocast, *error: A
 class _Local(threading.local):
     """What of ours stands in the running thread."""
 
-    mode: Placing
     bring_back: BringBack
     autocasting: Autocasting
     default_device: torch.device | None
@@ -155,8 +154,8 @@ def _begin(simulations: tuple[Simulation, ...]) -> None:
         HERE.current = {}
         _LOCAL.bring_back, _LOCAL.autocasting = BringBack(), Autocasting()
         _LOCAL.default_device = getattr(torch.utils._device, "CURRENT_DEVICE", None)  # noqa: SLF001 - the only way to ask
-        _LOCAL.mode = Placing(_LOCAL.bring_back)
-        _LOCAL.mode.__enter__()
+        HERE.mode = Placing(_LOCAL.bring_back)
+        HERE.mode.__enter__()
 
 
 def _end(simulation: Simulation) -> None:
@@ -164,14 +163,16 @@ def _end(simulation: Simulation) -> None:
     HERE.current.pop(simulation.kind, None)
     if HERE.simulations:
         return
-    _leave_mode(_LOCAL.mode)
+    if HERE.mode is not None:
+        _leave_mode(HERE.mode)
+    HERE.mode = None
     _LOCAL.bring_back.undo()
     _LOCAL.autocasting.undo()
     _restore_default_device(simulation.kind)
     HERE.key = ""
 
 
-def _leave_mode(mode: Placing) -> None:
+def _leave_mode(mode: TorchDispatchMode) -> None:
     """Take it out from wherever it is: what the user entered since may not be left yet."""
     above = []
     while (stack := _get_current_dispatch_mode_stack()) and stack[-1] is not mode:

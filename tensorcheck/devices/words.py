@@ -36,7 +36,9 @@ def not_for_numpy(place: torch.device) -> str:
     >>> not_for_numpy(torch.device("cuda:0"))
     "can't convert cuda:0 device type tensor to numpy. Use Tensor.cpu() to copy the tensor to host memory first."
     """
-    return f"can't convert {place} device type tensor to numpy. Use Tensor.cpu() to copy the tensor to host memory first."
+    return (
+        f"can't convert {place} device type tensor to numpy. Use Tensor.cpu() to copy the tensor to host memory first."
+    )
 
 
 def type_name(name: str, kind: str) -> str:

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
-from torch.utils._python_dispatch import _disable_current_modes
 
+from tensorcheck.devices.scope import no_modes_but_ours
 from tensorcheck.fixes import ChangeOperand, ChangeSetting, ChangeSource, Edit
 from tensorcheck.observe.describe import leaves
 
@@ -139,7 +139,7 @@ def rebuilt(layer: nn.Module, edits: Sequence[Edit]) -> nn.Module:
     settings = dict(_settings(layer, changes))
     if not changes.keys() <= settings.keys():
         raise CannotEditError(*changes)
-    with _disable_current_modes():  # the guard does not see all that a constructor makes, and would refuse to fill it
+    with no_modes_but_ours():  # the guard does not see all that a constructor makes, and would refuse to fill it
         built = _built(layer, settings).train(layer.training)
     for module in built.modules():
         for name, buffer in module.named_buffers(recurse=False):

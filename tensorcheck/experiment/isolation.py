@@ -18,8 +18,8 @@ from typing import Any, TextIO
 import torch
 from torch import nn
 from torch.nn.modules import module as hooks
-from torch.utils._python_dispatch import _disable_current_modes
 
+from tensorcheck.devices.scope import no_modes_but_ours
 from tensorcheck.observe import modes
 from tensorcheck.observe.frames import Owner, owner_of
 from tensorcheck.observe.patches import unheard
@@ -57,7 +57,7 @@ _HOOKS_ON_ALL = (
 @contextmanager
 def unseen() -> Iterator[None]:
     """Within, neither a session of ours nor a mode of anybody's hears of what this thread does."""
-    with unheard(), _disable_current_modes(), modes.all_off():
+    with unheard(), no_modes_but_ours(), modes.all_off():
         yield
 
 
