@@ -1,5 +1,6 @@
 """What `torch.cuda`, its likes and `torch.accelerator` answer while their devices are simulated."""
 
+import functools
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,11 +22,11 @@ def replace_answers(replacements: Replacements, kind: str) -> None:
     """Let the module of this kind of device answer as if there were some."""
     module = getattr(torch, kind)
     for name, answer in _answers(kind).items():
-        replacements.ask(module, name, answer)
+        replacements.ask(module, name, answer, kind)
     if kind == "mps":
-        replacements.ask(torch.backends.mps, "is_available", lambda: True)
+        replacements.ask(torch.backends.mps, "is_available", _always(True), kind)
         return
-    replacements.put(module, "Stream", Stream)
+    replacements.put(module, "Stream", _stream_of(kind))
     replacements.put(module, "Event", Event)
     _replace_where_it_is_defined(replacements, module)
 
@@ -34,7 +35,7 @@ def replace_shared_answers(replacements: Replacements) -> None:
     """Let what is asked for any accelerator answer too."""
     for name, answer in _ACCELERATOR.items():
         replacements.ask(torch.accelerator, name, answer)
-    replacements.ask(torch.backends.cudnn, "is_acceptable", lambda tensor: False)
+    replacements.ask(torch.backends.cudnn, "is_acceptable", _always(False))
 
 
 def _replace_where_it_is_defined(replacements: Replacements, module: ModuleType) -> None:
@@ -48,42 +49,42 @@ def _replace_where_it_is_defined(replacements: Replacements, module: ModuleType)
 
 def _answers(kind: str) -> dict[str, Callable[..., Any]]:
     return {
-        "is_available": lambda: True,
-        "is_initialized": lambda: True,
+        "is_available": _always(True),
+        "is_initialized": _always(True),
         "init": _nothing,
         "_lazy_init": _nothing,
         "_lazy_call": _nothing,
-        "_is_in_bad_fork": lambda: False,
+        "_is_in_bad_fork": _always(False),
         "device_count": lambda: _count(kind),
         "current_device": lambda: current(kind).index,
         "set_device": lambda device: _set_current(kind, device),
         "_exchange_device": lambda index: _exchange(kind, index),
         "_maybe_exchange_device": lambda index: _exchange(kind, index),
-        "get_device_name": lambda device=None: f"tensorcheck's simulated {kind} device",
-        "get_device_capability": lambda device=None: (8, 0),
+        "get_device_name": _always(f"tensorcheck's simulated {kind} device"),
+        "get_device_capability": _always((8, 0)),
         "get_device_properties": lambda device=None: _properties(kind, device),
-        "can_device_access_peer": lambda device, peer: True,
-        "is_bf16_supported": lambda including_emulation=True: True,
-        "get_arch_list": lambda: ["sm_80"],
-        "is_current_stream_capturing": lambda: False,
+        "can_device_access_peer": _always(True),
+        "is_bf16_supported": _always(True),
+        "get_arch_list": _always(["sm_80"]),
+        "is_current_stream_capturing": _always(False),
         "synchronize": _nothing,
         "ipc_collect": _nothing,
         "empty_cache": _nothing,
-        "current_stream": lambda device=None: Stream(device),
-        "default_stream": lambda device=None: Stream(device),
+        "current_stream": lambda device=None: _stream_of(kind)(device),
+        "default_stream": lambda device=None: _stream_of(kind)(device),
         "set_stream": _nothing,
         "stream": _stream,
         **dict.fromkeys(_SEEDS, _nothing),
         "initial_seed": torch.initial_seed,
-        "get_rng_state": lambda device=None: torch.get_rng_state(),
+        "get_rng_state": _random_state,
         "get_rng_state_all": lambda: [torch.get_rng_state() for _ in range(_count(kind))],
         "set_rng_state": _nothing,
         "set_rng_state_all": _nothing,
-        **dict.fromkeys(_AMOUNTS, lambda device=None: 0),
+        **dict.fromkeys(_AMOUNTS, _always(0)),
         **dict.fromkeys(_RESETS, _nothing),
-        "memory_stats": lambda device=None: defaultdict(int),
-        "memory_summary": lambda device=None, abbreviated=False: "nothing is allocated on a simulated device",
-        "mem_get_info": lambda device=None: (_MEMORY, _MEMORY),
+        "memory_stats": _no_statistics,
+        "memory_summary": _always("nothing is allocated on a simulated device"),
+        "mem_get_info": _always((_MEMORY, _MEMORY)),
         "set_per_process_memory_fraction": _nothing,
     }
 
@@ -92,6 +93,25 @@ _SEEDS = ("manual_seed", "manual_seed_all", "seed", "seed_all")
 """Numbers for a simulated device are drawn by the CPU's own generator, which `torch.manual_seed` seeds."""
 _AMOUNTS = ("memory_allocated", "max_memory_allocated", "memory_reserved", "max_memory_reserved", "memory_cached")
 _RESETS = ("reset_peak_memory_stats", "reset_accumulated_memory_stats", "reset_max_memory_allocated")
+
+
+def _always(value: object) -> Callable[..., Any]:
+    """The same answer, whatever is asked."""
+    return lambda *_, **__: value
+
+
+def _no_statistics(*_: object) -> dict[str, int]:
+    """Nothing is counted."""
+    return defaultdict(int)
+
+
+def _random_state(*_: object) -> Tensor:
+    """Of what draws for a simulated device."""
+    return torch.get_rng_state()
+
+
+def _accelerator(check_available: bool = False) -> torch.device:
+    return torch.device(_kind())
 
 
 def _nothing(*_: object, **__: object) -> None:
@@ -140,6 +160,11 @@ def _properties(kind: str, device: object) -> SimpleNamespace:
     )
 
 
+@functools.cache
+def _stream_of(kind: str) -> type[Stream]:
+    return type("Stream", (Stream,), {"kind": kind})
+
+
 @contextmanager
 def _stream(stream: object) -> Iterator[None]:
     """What runs on a stream runs at once."""
@@ -167,25 +192,20 @@ class _DeviceIndex:
 
 
 _ACCELERATOR: dict[str, Callable[..., Any]] = {
-    "is_available": lambda: True,
-    "current_accelerator": lambda check_available=False: torch.device(_kind()),
+    "is_available": _always(True),
+    "current_accelerator": _accelerator,
     "device_count": lambda: _count(_kind()),
     "current_device_index": lambda: current(_kind()).index,
     "current_device_idx": lambda: current(_kind()).index,
     "set_device_index": lambda device, /: _set_current(_kind(), device),
     "set_device_idx": lambda device, /: _set_current(_kind(), device),
     "device_index": _DeviceIndex,
-    "current_stream": lambda device=None, /: Stream(device),
+    "current_stream": lambda device=None, /: _stream_of(_kind())(device),
     "set_stream": _nothing,
     "synchronize": _nothing,
     "empty_cache": _nothing,
-    **dict.fromkeys(_AMOUNTS[:4], lambda device=None, /: 0),
+    **dict.fromkeys(_AMOUNTS[:4], _always(0)),
     **dict.fromkeys(_RESETS[:2], _nothing),
-    "memory_stats": lambda device=None, /: defaultdict(int),
-    "get_memory_info": lambda device=None, /: (_MEMORY, _MEMORY),
+    "memory_stats": _no_statistics,
+    "get_memory_info": _always((_MEMORY, _MEMORY)),
 }
-
-
-def is_tensor_on(kind: str) -> Callable[[object], bool]:
-    """Whether something is a tensor on a device of this kind."""
-    return lambda value: isinstance(value, Tensor) and value.device.type == kind

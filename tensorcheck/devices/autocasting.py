@@ -19,7 +19,7 @@ from tensorcheck.devices.places import place_of
 from tensorcheck.devices.scope import HERE
 
 _KEY = "AutocastPrivateUse1"
-_KEYS = DispatchKeySet(DispatchKey.AutocastPrivateUse1)
+_KEYS = DispatchKeySet(getattr(DispatchKey, _KEY))
 
 
 class Autocasting:
@@ -37,8 +37,8 @@ class Autocasting:
         if is_on and self._library is None:
             self._register()
         if self._library is not None:
-            torch._C._dispatch_tls_set_dispatch_key_included(_KEY, is_on)  # noqa: SLF001 - there is no other way
-            torch._C._dispatch_tls_set_dispatch_key_excluded(_KEY, not is_on)  # noqa: SLF001 - likewise
+            torch._C._dispatch_tls_set_dispatch_key_included(_KEY, is_on)
+            torch._C._dispatch_tls_set_dispatch_key_excluded(_KEY, not is_on)
         if not is_on:
             self._copies.clear()
 
@@ -46,18 +46,18 @@ class Autocasting:
         """Take them away."""
         library, fallback, self._library, self._fallback = self._library, self._fallback, None, None
         if library is not None and fallback is not None:
-            torch._C._dispatch_tls_set_dispatch_key_included(_KEY, False)  # noqa: SLF001 - likewise
-            torch._C._dispatch_tls_set_dispatch_key_excluded(_KEY, True)  # noqa: SLF001 - likewise
-            library._destroy()  # noqa: SLF001 - the only way to undo a registration
-            fallback._destroy()  # noqa: SLF001 - likewise
+            torch._C._dispatch_tls_set_dispatch_key_included(_KEY, False)
+            torch._C._dispatch_tls_set_dispatch_key_excluded(_KEY, True)
+            library._destroy()
+            fallback._destroy()
 
     def _register(self) -> None:
         with self._lock:
             if self._library is not None:
                 return
-            self._fallback = torch.library.Library("_", "IMPL")  # noqa: TOR901 - it is destroyed by `undo`
+            self._fallback = torch.library.Library("_", "IMPL")
             self._fallback.fallback(torch.library.fallthrough_kernel, _KEY)
-            library = torch.library.Library("aten", "IMPL")  # noqa: TOR901 - likewise
+            library = torch.library.Library("aten", "IMPL")
             for names, policy in (
                 (_LOWER, self._lower),
                 (_FP32, self._fp32),
@@ -112,7 +112,7 @@ class _Copies:
             and dtype is torch.get_autocast_dtype(HERE.simulations[-1].kind)
             and tensor.requires_grad
             and tensor.is_leaf
-            and not tensor._is_view()  # noqa: SLF001 - as autocast itself asks
+            and not tensor._is_view()
             and torch.is_autocast_cache_enabled()
         )
         if not is_kept:
@@ -139,7 +139,7 @@ def _is_eligible(value: object) -> bool:
 
 def _below(policy: Callable[..., Any], operation: OpOverload) -> Callable[..., Any]:
     def kernel(*args: Any, **kwargs: Any) -> Any:
-        with torch._C._ExcludeDispatchKeyGuard(_KEYS):  # noqa: SLF001 - as PyTorch's own kernels do
+        with torch._C._ExcludeDispatchKeyGuard(_KEYS):
             return policy(operation, args, kwargs)
 
     return kernel
@@ -148,7 +148,7 @@ def _below(policy: Callable[..., Any], operation: OpOverload) -> Callable[..., A
 def _own_dtype(operation: OpOverload, args: Any, kwargs: Any) -> Any:
     """In full precision where no dtype is asked for, as its result."""
     if _is_eligible(args[0]) and args[0].dtype is not torch.float32 and kwargs.get("dtype") is None:
-        place = [argument.name for argument in operation._schema.arguments].index("dtype")  # noqa: SLF001 - it says so
+        place = [argument.name for argument in operation._schema.arguments].index("dtype")
         if len(args) <= place or args[place] is None:
             return operation(*args[:place], **{**kwargs, "dtype": torch.float32})
     return operation(*args, **kwargs)

@@ -1,6 +1,5 @@
 """What makes tensors: the device that is asked for is where they are meant to be."""
 
-import functools
 from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any
@@ -32,7 +31,7 @@ def replace_factories(replacements: Replacements) -> None:
         replacements.wrap(Tensor, name, _like)
     replacements.wrap(Tensor, "new_tensor", _new_tensor)
     replacements.wrap(Tensor, "new", _new)
-    replacements.put(DeviceContext, "__torch_function__", functools.partialmethod(_in_context, ours))
+    replacements.put(DeviceContext, "__torch_function__", _in_context(ours))
 
 
 def _homes() -> Iterator[tuple[ModuleType, str]]:
@@ -47,19 +46,18 @@ def _homes() -> Iterator[tuple[ModuleType, str]]:
             yield torch, name
 
 
-def _in_context(
-    self: DeviceContext,
-    ours: dict[object, Callable[..., Any]],
-    func: Callable[..., Any],
-    types: object,  # noqa: ARG001 - the signature of a mode
-    args: tuple[Any, ...] = (),
-    kwargs: dict[str, Any] | None = None,
-) -> Any:
+def _in_context(ours: dict[object, Callable[..., Any]]) -> Callable[..., Any]:
     """As the original does, with what stands in the place of the functions that it knows."""
-    kwargs = kwargs or {}
-    if func in _device_constructors() and kwargs.get("device") is None and HERE.target is None:
-        return ours[func](*args, **{**kwargs, "device": self.device}) if func in ours else func(*args, **kwargs)
-    return func(*args, **kwargs)
+
+    def torch_function(
+        self: DeviceContext, func: Any, types: object, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func not in _device_constructors() or kwargs.get("device") is not None or HERE.target is not None:
+            return func(*args, **kwargs)
+        return ours.get(func, func)(*args, **{**kwargs, "device": self.device})
+
+    return torch_function
 
 
 def _factory(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:

@@ -17,8 +17,8 @@ _RECURRENT = ("lstm", "gru", "rnn_tanh", "rnn_relu")
 def replace_layers(replacements: Replacements) -> None:
     """Let the functions behind `nn.LSTM`, `nn.GRU` and `nn.RNN` look at where their operands are."""
     for name in _RECURRENT:
-        replacements.wrap(torch._VF, name, _checked)  # type: ignore[attr-defined]  # noqa: SLF001 - where `nn` finds them
-    replacements.wrap(torch._C._nn, "_parse_to", _parsed)  # noqa: SLF001 - what `Module.to` asks
+        replacements.wrap(torch._VF, name, _checked)
+    replacements.wrap(torch._C._nn, "_parse_to", _parsed)
     replacements.wrap(torch.nn.functional, "scaled_dot_product_attention", _attended)
 
 

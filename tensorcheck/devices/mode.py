@@ -13,7 +13,7 @@ from tensorcheck.devices import places
 from tensorcheck.devices.generators import check_generator
 from tensorcheck.devices.places import UNDECIDED, place_of
 from tensorcheck.devices.rules import ALWAYS_JUDGED, Operand, Operation, place_of_result, two_or_raise_each
-from tensorcheck.devices.scope import HERE, PHYSICAL, wanted
+from tensorcheck.devices.scope import HERE, PHYSICAL, raise_forked, wanted
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Placing(TorchDispatchMode):
     supports_higher_order_operators = True
 
     def __init__(self, bring_back: Callable[[Tensor, torch.device], None]) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # of torch
         self._known: dict[object, _Known] = {}
         self._bring_back = bring_back
 
@@ -47,11 +47,11 @@ class Placing(TorchDispatchMode):
 
     def __torch_dispatch__(
         self,
-        func: Any,  # noqa: ANN401 - as declared there
-        types: Sequence[type],  # noqa: ARG002 - likewise
+        func: Any,
+        types: Sequence[type],
         args: tuple[Any, ...] = (),
         kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:  # noqa: ANN401 - likewise
+    ) -> Any:
         """Run it where everything is."""
         known = self._known.get(func) or self._learn(func)
         if known is None:
@@ -60,6 +60,8 @@ class Placing(TorchDispatchMode):
         per_item: Sequence[torch.device | None] | None = None
         if (is_mixed or known.operation.name in ALWAYS_JUDGED) and known.is_ours:
             place, per_item = self._judged(known, args, kwargs or {})
+        if place is not None and HERE.is_forked and place is not UNDECIDED:
+            raise_forked(place.type)
         if is_open and place is not None and place is not UNDECIDED:
             _decide(args, kwargs, place)
         if kwargs:
@@ -78,7 +80,7 @@ class Placing(TorchDispatchMode):
     def _learn(self, func: object) -> _Known | None:
         if not isinstance(func, OpOverload):
             return None
-        schema = func._schema  # noqa: SLF001 - an operation's only public description is its text
+        schema = func._schema
         namespace, _, name = schema.name.partition("::")
         is_in_place = name.endswith("_") and not name.endswith("__")
         known = _Known(

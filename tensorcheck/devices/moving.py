@@ -14,14 +14,14 @@ from tensorcheck.devices.replacing import Replacements
 from tensorcheck.devices.scope import HERE, PHYSICAL, current, simulated, wanted
 from tensorcheck.devices.words import not_for_numpy, type_name
 
-_to = torch._C.TensorBase.to  # noqa: SLF001 - the method itself, whatever stands in its place
-_device = torch._C.TensorBase.device  # noqa: SLF001 - likewise
-_requires_grad = torch._C.TensorBase.requires_grad  # noqa: SLF001 - likewise
+_to: Any = torch._C.TensorBase.to
+_device: Any = torch._C.TensorBase.device
+_requires_grad: Any = torch._C.TensorBase.requires_grad
 
 
 def device_of(tensor: Tensor) -> torch.device:
     """Where a tensor is, for whoever asks it."""
-    return (place_of(tensor) if HERE.key else None) or _device.__get__(tensor)  # type: ignore[no-any-return]
+    return (place_of(tensor) if HERE.key else None) or _device.__get__(tensor)
 
 
 @contextmanager
@@ -110,7 +110,7 @@ def _is_there(tensor: Tensor, device: torch.device) -> bool:
 def _asked(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, torch.dtype | None, dict[str, Any]]:
     """The device, the dtype and the rest of what `Tensor.to` is called with."""
     names = ["device", "dtype", "non_blocking", "copy"]
-    if args and isinstance(args[0], Tensor) or "other" in kwargs:
+    if (args and isinstance(args[0], Tensor)) or "other" in kwargs:
         other = kwargs.pop("other", None) if "other" in kwargs else args[0]
         named = dict(zip(["other", "non_blocking", "copy"], args, strict=False)) | kwargs
         named.pop("other", None)

@@ -13,7 +13,7 @@ from tensorcheck.devices.scope import HERE
 storage_of = TensorBase.untyped_storage
 """The method itself, which no mode and no subclass hears of."""
 UNDECIDED = torch.device("cpu", 127)
-"""Of a tensor that PyTorch itself made out of nothing, by the options of another: its device is that of what it meets."""
+"""Of a tensor that PyTorch itself made out of nothing, by the options of another: it is where what it meets is."""
 _PINNED = "_is_pinned_in_simulation"
 
 
@@ -21,23 +21,23 @@ def place_of(tensor: Tensor) -> torch.device | None:
     """The simulated device that a tensor is on; None for one that is really where it is."""
     try:
         place = vars(storage_of(tensor)).get(HERE.key)
-        return None if place is UNDECIDED else place
     except (NotImplementedError, RuntimeError):
         return _place_of_part(tensor)
+    return None if place is UNDECIDED else place
 
 
 def _place_of_part(tensor: Tensor) -> torch.device | None:
     """Of a tensor without a storage: that of what it is made of."""
-    with torch._C._DisableTorchDispatch(), torch._C.DisableTorchFunction():  # noqa: SLF001 - so that no mode hears of it
+    with torch._C._DisableTorchDispatch(), torch._C.DisableTorchFunction():
         part = _part(tensor)
     return None if part is None else place_of(part)
 
 
 def _part(tensor: Tensor) -> Tensor | None:
-    if torch._C._functorch.is_functorch_wrapped_tensor(tensor):  # noqa: SLF001 - there is no other way to tell
-        return torch._C._functorch.get_unwrapped(tensor)  # noqa: SLF001 - likewise
+    if torch._C._functorch.is_functorch_wrapped_tensor(tensor):
+        return torch._C._functorch.get_unwrapped(tensor)
     if tensor.layout is torch.sparse_coo:
-        return tensor._values()  # noqa: SLF001 - `values` refuses one that is not coalesced
+        return tensor._values()
     if tensor.layout in (torch.sparse_csr, torch.sparse_csc, torch.sparse_bsr, torch.sparse_bsc):
         return tensor.values()
     return None

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
-from tensorcheck.devices.scope import HERE
+from tensorcheck.devices.scope import HERE, simulated
 
 _MISSING = object()
 Maker = Callable[..., Any]
@@ -36,18 +36,18 @@ class Replacements:
         original = getattr(owner, name)
 
         @functools.wraps(original, assigned=("__module__", "__name__", "__qualname__", "__doc__"))
-        def ours(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - the original's own types
+        def ours(*args: Any, **kwargs: Any) -> Any:
             return make(original, *args, **kwargs) if HERE.simulations else original(*args, **kwargs)
 
         self.put(owner, name, staticmethod(ours) if isinstance(held, staticmethod) else ours)
 
-    def ask(self, owner: type | ModuleType, name: str, answer: Maker) -> None:
-        """Where something is simulated, let `owner.name` be `answer`, whether there was one or not."""
+    def ask(self, owner: type | ModuleType, name: str, answer: Maker, kind: str = "") -> None:
+        """Where this kind, or any, is simulated, let `owner.name` be `answer`, whether there was one or not."""
         original = getattr(owner, name, None)
 
         @functools.wraps(answer, assigned=("__doc__",))
-        def ours(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - the original's own types
-            if HERE.simulations or original is None:
+        def ours(*args: Any, **kwargs: Any) -> Any:
+            if original is None or (simulated(kind) if kind else HERE.simulations):
                 return answer(*args, **kwargs)
             return original(*args, **kwargs)
 

@@ -4,10 +4,12 @@ A simulation holds in the thread that entered it and in those that are started i
 thread. What is replaced in PyTorch is replaced for the whole process, and asks here first.
 """
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes, _pop_mode, _push_mode
@@ -42,6 +44,10 @@ class _Here(threading.local):
     """That of all simulations of this thread; empty where nothing is simulated."""
     mode: TorchDispatchMode | None = None
     """What holds this thread's operations to the rules."""
+    is_used = False
+    """Whether a simulated device was asked for."""
+    is_forked = False
+    """Whether this process was forked while something was simulated."""
     target: torch.device | None = None
     """Where the copy that is being made is meant to be."""
 
@@ -51,6 +57,13 @@ class _Here(threading.local):
 
 
 HERE = _Here()
+
+
+def _forked() -> None:
+    HERE.is_forked = bool(HERE.simulations)
+
+
+os.register_at_fork(after_in_child=_forked)
 
 
 def simulated(kind: str) -> Simulation | None:
@@ -63,27 +76,30 @@ def current(kind: str) -> torch.device:
     return torch.device(kind, HERE.current.get(kind, 0))
 
 
-def wanted(device: object) -> torch.device | None:
+def wanted(device: Any) -> torch.device | None:
     """The simulated device that is asked for, with its number; None for a device that is real."""
     if not HERE.simulations or device is None:
         return None
-    asked = _device(device)
+    asked: Any = _device(device)
     simulation = simulated(asked.type)
     if simulation is None:
         return None
+    if HERE.is_forked and HERE.is_used:
+        raise_forked(asked.type)
+    HERE.is_used = True
     if asked.index is None:
         return current(asked.type)
     if asked.index >= simulation.count:
         raise_no_such_device(asked.type)
-    return asked
+    return torch.device(asked)
 
 
-def _device(device: object) -> torch.device:
+def _device(device: Any) -> torch.device:
     if isinstance(device, torch.device):
         return device
     if isinstance(device, int) and not isinstance(device, bool):
         return torch.device(HERE.simulations[-1].kind, device)
-    return torch.device(device)  # type: ignore[call-overload, no-any-return]  # it says what it does not know
+    return torch.device(device)  # it says what it does not know
 
 
 def raise_no_such_device(kind: str) -> None:
@@ -98,6 +114,15 @@ def raise_no_such_device(kind: str) -> None:
     else:
         msg = f"The device index is out of range. It must be in [0, {simulated(kind).count}) for {kind}."  # type: ignore[union-attr]
     raise getattr(torch, "AcceleratorError", RuntimeError)(msg)
+
+
+def raise_forked(kind: str) -> None:
+    """What PyTorch raises in a worker that was forked from a process which uses the device."""
+    msg = (
+        f"Cannot re-initialize {kind.upper()} in forked subprocess. To use {kind.upper()} with multiprocessing, "
+        "you must use the 'spawn' start method"
+    )
+    raise RuntimeError(msg)
 
 
 @contextmanager

@@ -118,7 +118,7 @@ def _replace_all(replacements: Replacements) -> None:
     replacements.put(torch, "Generator", SimulatedGenerator)
     replacements.wrap(torch.autocast, "__enter__", _autocast_entered)
     replacements.wrap(torch.autocast, "__exit__", _autocast_left)
-    replacements.put(threading.Thread, "_bootstrap_inner", _bootstrap_inner(threading.Thread._bootstrap_inner))  # type: ignore[attr-defined]  # noqa: SLF001 - what runs in every thread, whatever its class
+    replacements.put(threading.Thread, "_bootstrap_inner", _bootstrap_inner(threading.Thread._bootstrap_inner))  # type: ignore[attr-defined]
     replacements.put(threading.Thread, "start", _start(threading.Thread.start))
 
 
@@ -151,11 +151,11 @@ def _begin(simulations: tuple[Simulation, ...]) -> None:
     is_first = not HERE.simulations
     HERE.simulations, HERE.key = simulations, simulations[-1].key
     if is_first:
-        HERE.current = {}
+        HERE.current, HERE.is_used = {}, False
         _LOCAL.bring_back, _LOCAL.autocasting = BringBack(), Autocasting()
-        _LOCAL.default_device = getattr(torch.utils._device, "CURRENT_DEVICE", None)  # noqa: SLF001 - the only way to ask
+        _LOCAL.default_device = getattr(torch.utils._device, "CURRENT_DEVICE", None)
         HERE.mode = Placing(_LOCAL.bring_back)
-        HERE.mode.__enter__()
+        HERE.mode.__enter__()  # type: ignore[no-untyped-call]  # of torch
 
 
 def _end(simulation: Simulation) -> None:
@@ -185,7 +185,7 @@ def _leave_mode(mode: TorchDispatchMode) -> None:
 
 def _restore_default_device(kind: str) -> None:
     """A default device that is there no more is none."""
-    now = getattr(torch.utils._device, "CURRENT_DEVICE", None)  # noqa: SLF001 - the only way to ask
+    now = getattr(torch.utils._device, "CURRENT_DEVICE", None)
     if now is not None and now.type == kind and now != _LOCAL.default_device:
         torch.set_default_device(_LOCAL.default_device)
 

@@ -10,7 +10,7 @@ from tensorcheck.devices.places import place_of_storage, put_storage
 from tensorcheck.devices.replacing import Replacements
 from tensorcheck.devices.scope import HERE, current, simulated, wanted
 
-_device = torch._C.StorageBase.device  # noqa: SLF001 - the attribute itself, whatever stands in its place
+_device: Any = vars(torch._C.StorageBase)["device"]
 
 
 def replace_storages(replacements: Replacements) -> None:
@@ -19,11 +19,11 @@ def replace_storages(replacements: Replacements) -> None:
     replacements.put(UntypedStorage, "is_cuda", property(lambda storage: _device_of(storage).type == "cuda"))
     for name, make in (("clone", _clone), ("to", _to), ("cuda", _cuda), ("cpu", _cpu), ("is_pinned", _is_pinned)):
         replacements.wrap(UntypedStorage, name, make)
-    replacements.wrap(torch._C, "_group_tensors_by_device_and_dtype", _grouped)  # noqa: SLF001 - what optimizers call
+    replacements.wrap(torch._C, "_group_tensors_by_device_and_dtype", _grouped)
 
 
 def _device_of(storage: UntypedStorage) -> torch.device:
-    return (place_of_storage(storage) if HERE.key else None) or _device.__get__(storage)  # type: ignore[no-any-return]
+    return (place_of_storage(storage) if HERE.key else None) or _device.__get__(storage)
 
 
 def _copy(storage: UntypedStorage, place: torch.device | None) -> UntypedStorage:

@@ -1,9 +1,7 @@
 """Streams, events and the questions about memory: nothing runs at another time than it is called."""
 
 import time
-from typing import Any
-
-import torch
+from typing import Any, Self
 
 from tensorcheck.devices.scope import current, wanted
 
@@ -11,13 +9,13 @@ from tensorcheck.devices.scope import current, wanted
 class Stream:
     """A queue of work, which is always empty."""
 
+    kind = "cuda"
+
     def __init__(self, device: Any = None, priority: int = 0, **_: Any) -> None:
         self.device = wanted(device) or current(self.kind)
         self.priority = priority
         self.device_index = self.device.index
         self.stream_id = self.cuda_stream = 0
-
-    kind = "cuda"
 
     def synchronize(self) -> None:
         """Nothing is waited for."""
@@ -42,7 +40,7 @@ class Stream:
         event.record(self)
         return event
 
-    def __enter__(self) -> "Stream":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -61,7 +59,7 @@ class Event:
     def __init__(self, *_: Any, **__: Any) -> None:
         self._time = 0.0
 
-    def record(self, stream: Stream | None = None) -> None:
+    def record(self, *_: object) -> None:
         """Now."""
         self._time = time.perf_counter()
 
@@ -72,7 +70,7 @@ class Event:
     def synchronize(self) -> None:
         """Nothing is waited for."""
 
-    def wait(self, stream: Stream | None = None) -> None:
+    def wait(self, *_: object) -> None:
         """Nothing waits."""
 
     def elapsed_time(self, end: "Event") -> float:
