@@ -10,6 +10,7 @@ from torch.overrides import _get_current_function_mode_stack
 from torch.utils._device import DeviceContext, _device_constructors
 
 from tensorcheck.devices.moving import device_of, made_on, to_device
+from tensorcheck.devices.places import place_of, put
 from tensorcheck.devices.replacing import Replacements
 from tensorcheck.devices.scope import HERE, PHYSICAL, wanted
 
@@ -31,6 +32,7 @@ def replace_factories(replacements: Replacements) -> None:
         replacements.wrap(Tensor, name, _like)
     replacements.wrap(Tensor, "new_tensor", _new_tensor)
     replacements.wrap(Tensor, "new", _new)
+    replacements.wrap(torch, "from_dlpack", _from_dlpack)
     replacements.put(DeviceContext, "__torch_function__", _in_context(ours))
 
 
@@ -132,3 +134,10 @@ def _new(original: Callable[..., Any], tensor: Tensor, *args: Any, **kwargs: Any
     kwargs.pop("device", None)
     with made_on(device_of(tensor)):
         return original(tensor, *args, **kwargs)
+
+
+def _from_dlpack(original: Callable[..., Any], data: Any, *args: Any, **kwargs: Any) -> Any:
+    made = original(data, *args, **kwargs)
+    if isinstance(data, Tensor):
+        put(made, place_of(data))
+    return made

@@ -18,8 +18,14 @@ def replace_layers(replacements: Replacements) -> None:
     """Let the functions behind `nn.LSTM`, `nn.GRU` and `nn.RNN` look at where their operands are."""
     for name in _RECURRENT:
         replacements.wrap(torch._VF, name, _checked)
+    replacements.wrap(torch, "compile", _not_compiled)
     replacements.wrap(torch._C._nn, "_parse_to", _parsed)
     replacements.wrap(torch.nn.functional, "scaled_dot_product_attention", _attended)
+
+
+def _not_compiled(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """PyTorch compiles nothing where a dispatch mode is on, and would try to compile ours."""
+    return original(*args, **{**kwargs, "disable": True})
 
 
 def _parsed(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:

@@ -12,6 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from tensorcheck.devices import places
 from tensorcheck.devices.generators import check_generator
 from tensorcheck.devices.places import UNDECIDED, place_of
+from tensorcheck.devices.replacing import leave_out_ours
 from tensorcheck.devices.rules import ALWAYS_JUDGED, Operand, Operation, place_of_result, two_or_raise_each
 from tensorcheck.devices.scope import HERE, PHYSICAL, raise_forked, wanted
 
@@ -59,7 +60,11 @@ class Placing(TorchDispatchMode):
         place, is_mixed, is_open = _common_place(args, kwargs)
         per_item: Sequence[torch.device | None] | None = None
         if (is_mixed or known.operation.name in ALWAYS_JUDGED) and known.is_ours:
-            place, per_item = self._judged(known, args, kwargs or {})
+            try:
+                place, per_item = self._judged(known, args, kwargs or {})
+            except RuntimeError as error:
+                leave_out_ours(error)
+                raise
         if place is not None and HERE.is_forked and place is not UNDECIDED:
             raise_forked(place.type)
         if is_open and place is not None and place is not UNDECIDED:

@@ -7,13 +7,23 @@ sees no difference, and neither does one that kept a reference to ours.
 import functools
 import inspect
 from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from tensorcheck.devices.scope import HERE, simulated
 
+_FOLDER = str(Path(__file__).parent)
 _MISSING = object()
 Maker = Callable[..., Any]
+
+
+def leave_out_ours(error: BaseException) -> None:
+    """Take our frames off the head of a traceback: who raises `error` again is where PyTorch's own code would be."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_frame.f_code.co_filename.startswith(_FOLDER):
+        trace = trace.tb_next
+    error.__traceback__ = trace
 
 
 class Replacements:
@@ -37,7 +47,11 @@ class Replacements:
 
         @functools.wraps(original, assigned=("__module__", "__name__", "__qualname__", "__doc__"))
         def ours(*args: Any, **kwargs: Any) -> Any:
-            return make(original, *args, **kwargs) if HERE.simulations else original(*args, **kwargs)
+            try:
+                return make(original, *args, **kwargs) if HERE.simulations else original(*args, **kwargs)
+            except BaseException as error:
+                leave_out_ours(error)
+                raise
 
         self.put(owner, name, staticmethod(ours) if isinstance(held, staticmethod) else ours)
 

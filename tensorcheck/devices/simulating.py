@@ -15,6 +15,7 @@ from tensorcheck.devices.autocasting import Autocasting
 from tensorcheck.devices.factories import replace_factories
 from tensorcheck.devices.generators import SimulatedGenerator
 from tensorcheck.devices.layers import replace_layers
+from tensorcheck.devices.legacy import replace_classes
 from tensorcheck.devices.mode import Placing
 from tensorcheck.devices.moving import BringBack, replace_methods
 from tensorcheck.devices.replacing import Replacements
@@ -83,7 +84,7 @@ class _Process:
             if not self._replacements:
                 self._key = f"_simulated_place_{next(self._keys)}"
             self._hold("", _replace_all)
-            self._hold(kind, lambda replacements: replace_answers(replacements, kind))
+            self._hold(kind, lambda replacements: _replace_module(replacements, kind))
         simulation = Simulation(kind, count, self._key)
         _begin((*HERE.simulations, simulation))
         return simulation
@@ -107,6 +108,11 @@ class _Process:
             self._replacements[name] = (holders - 1, replacements)
         else:
             replacements.undo()
+
+
+def _replace_module(replacements: Replacements, kind: str) -> None:
+    replace_answers(replacements, kind)
+    replace_classes(replacements, kind)
 
 
 def _replace_all(replacements: Replacements) -> None:

@@ -4,6 +4,7 @@ import platform
 
 import torch
 
+from tensorcheck.devices.scope import HERE
 from tensorcheck.record import Environment
 
 
@@ -16,4 +17,5 @@ def _accelerators() -> list[str]:
     if not torch.accelerator.is_available():
         return []
     kind = torch.accelerator.current_accelerator()
-    return [f"{kind}:{index}" for index in range(torch.accelerator.device_count())]
+    mark = " (simulated)" if HERE.simulations else ""
+    return [f"{kind}:{index}{mark}" for index in range(torch.accelerator.device_count())]

@@ -133,8 +133,8 @@ class WatchedRun:
         self._handles.close()
         if self._watch is not None:
             self._watch.close()
-        self._simulation.close()
         record = self._record()
+        self._simulation.close()
         if self._ends_in_note and not self._options.outputs.quiet:
             with suppress(OSError, ValueError):  # the program may have closed it
                 self._stderr.write("\n")
