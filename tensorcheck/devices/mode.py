@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch._ops import OpOverload
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._python_dispatch import TorchDispatchMode, _pop_mode, _push_mode
 
 from tensorcheck.devices import places
 from tensorcheck.devices.generators import check_generator
@@ -29,6 +29,8 @@ class _Known:
     is_ours: bool
     """Whether it is one of PyTorch's own, whose rules are known."""
     is_foreach: bool
+    is_composite: bool
+    """Whether it is made of others, and is seen whole in inference mode alone, where autograd takes nothing apart."""
 
 
 class Placing(TorchDispatchMode):
@@ -57,6 +59,8 @@ class Placing(TorchDispatchMode):
         known = self._known.get(func) or self._learn(func)
         if known is None:
             return func(*args, **(kwargs or {}))
+        if known.is_composite:
+            return self._decomposed(func, args, kwargs or {})
         place, is_mixed, is_open = _common_place(args, kwargs)
         per_item: Sequence[torch.device | None] | None = None
         if (is_mixed or known.operation.name in ALWAYS_JUDGED) and known.is_ours:
@@ -82,6 +86,14 @@ class Placing(TorchDispatchMode):
             places.pin(result)
         return result
 
+    def _decomposed(self, func: OpOverload[Any, Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        """What it is made of is judged, one by one."""
+        _push_mode(self)
+        try:
+            return func.decompose(*args, **kwargs)
+        finally:
+            _pop_mode()
+
     def _learn(self, func: object) -> _Known | None:
         if not isinstance(func, OpOverload):
             return None
@@ -95,6 +107,7 @@ class Placing(TorchDispatchMode):
             makes_new=any(each.alias_info is None for each in schema.returns),
             is_ours=namespace == "aten",
             is_foreach=name.startswith("_foreach"),
+            is_composite=func._can_decompose(),
         )
         self._known[func] = known
         return known

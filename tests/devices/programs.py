@@ -444,6 +444,17 @@ _TABLE: dict[str, list[tuple[str, str]]] = {
         ("timed() >= 0", "True"),
         ("g.record_stream(torch.cuda.current_stream())", "None"),
     ],
+    "inference mode": [
+        ("under(torch.inference_mode(), lambda: g.to(torch.float16))", "cuda:0"),
+        ("under(torch.inference_mode(), lambda: on(nn.Linear(3, 2))(g))", "cuda:0"),
+        ("under(torch.inference_mode(), lambda: on(nn.Linear(3, 2))(c))", "RuntimeError: `wrapper_CUDA_addmm`"),
+        ("under(torch.inference_mode(), lambda: g @ c.T)", "RuntimeError: `wrapper_CUDA_mm`"),
+        ("under(torch.inference_mode(), lambda: on(nn.LSTM(3, 2))(g)[0])", "cuda:0"),
+        ("under(torch.inference_mode(), lambda: g.cpu())", "cpu"),
+        ("under(torch.inference_mode(), lambda: torch.zeros(2, device='cuda') + g[0, 0])", "cuda:0"),
+        ("under(torch.inference_mode(), lambda: autocast(lambda: (g @ g.T).dtype))", "torch.float16"),
+        ("under(torch.no_grad(), lambda: on(nn.Linear(3, 2))(g))", "cuda:0"),
+    ],
     "two accelerators": [
         ("g + g.to('cuda:1')", "RuntimeError: `cuda:0 and cuda:1!`"),
         ("c.to(1)", "cuda:1"),
