@@ -61,22 +61,12 @@ class Placing(TorchDispatchMode):
             return func(*args, **(kwargs or {}))
         if known.is_composite:
             return self._decomposed(func, args, kwargs or {})
-        place, is_mixed, is_open = _common_place(args, kwargs)
-        per_item: Sequence[torch.device | None] | None = None
-        if (is_mixed or known.operation.name in ALWAYS_JUDGED) and known.is_ours:
-            try:
-                place, per_item = self._judged(known, args, kwargs or {})
-            except RuntimeError as error:
-                leave_out_ours(error)
-                raise
-        if place is not None and HERE.is_forked and place is not UNDECIDED:
-            raise_forked(place.type)
-        if is_open and place is not None and place is not UNDECIDED:
-            _decide(args, kwargs, place)
-        if kwargs:
-            kwargs, place, is_pinned = _physical(kwargs, place)
-        else:
-            kwargs, is_pinned = {}, False
+        try:
+            place, per_item = self._place(known, args, kwargs)
+        except RuntimeError as error:
+            leave_out_ours(error)
+            raise
+        kwargs, place, is_pinned = _physical(kwargs, place) if kwargs else ({}, place, False)
         if known.makes_new and HERE.target is not None:
             place = HERE.target if HERE.target.type != PHYSICAL.type else None
         result = func(*args, **kwargs)
@@ -85,6 +75,22 @@ class Placing(TorchDispatchMode):
         if is_pinned:
             places.pin(result)
         return result
+
+    def _place(
+        self, known: _Known, args: tuple[Any, ...], kwargs: Mapping[str, Any] | None
+    ) -> tuple[torch.device | None, Sequence[torch.device | None] | None]:
+        """Where the results are meant to be, and those in a list one by one where they differ."""
+        place, is_mixed, is_open = _common_place(args, kwargs)
+        per_item: Sequence[torch.device | None] | None = None
+        if (is_mixed or known.operation.name in ALWAYS_JUDGED) and known.is_ours:
+            place, per_item = self._judged(known, args, kwargs or {})
+        if place is None or place is UNDECIDED:
+            return place, per_item
+        if HERE.is_forked:
+            raise_forked(place.type)
+        if is_open:
+            _decide(args, kwargs, place)
+        return place, per_item
 
     def _decomposed(self, func: OpOverload[Any, Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         """What it is made of is judged, one by one."""
