@@ -60,7 +60,7 @@ def test_a_batch_left_on_the_cpu(tmp_path: Path) -> None:
 
     assert finding["rule"] == "TCK301"
     assert finding["headline"] == "`0` (Linear) is on cuda:0 but got `rows` on cpu"
-    assert "`rows` comes out of the DataLoader here" in [place["note"] for place in finding["related"]]
+    assert "`model` is moved to cuda here" in [place["note"] for place in finding["related"]]
 
 
 def test_labels_left_on_the_cpu(tmp_path: Path) -> None:
