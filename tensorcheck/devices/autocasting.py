@@ -23,7 +23,7 @@ _KEYS = DispatchKeySet(getattr(DispatchKey, _KEY))
 
 
 class Autocasting:
-    """Our kernels, for as long as something is simulated, and whether the running thread uses them."""
+    """Our kernels, which are the process's, and whether the running thread uses them."""
 
     def __init__(self) -> None:
         self._library: torch.library.Library | None = None
@@ -42,12 +42,17 @@ class Autocasting:
         if not is_on:
             self._copies.clear()
 
-    def undo(self) -> None:
-        """Take them away."""
-        library, fallback, self._library, self._fallback = self._library, self._fallback, None, None
-        if library is not None and fallback is not None:
+    def leave(self) -> None:
+        """Use them no more in the running thread."""
+        if self._library is not None:
             torch._C._dispatch_tls_set_dispatch_key_included(_KEY, False)
             torch._C._dispatch_tls_set_dispatch_key_excluded(_KEY, True)
+        self._copies.clear()
+
+    def undo(self) -> None:
+        """Take them away, when no thread uses them."""
+        library, fallback, self._library, self._fallback = self._library, self._fallback, None, None
+        if library is not None and fallback is not None:
             library._destroy()
             fallback._destroy()
 
@@ -97,7 +102,7 @@ class Autocasting:
         return value
 
 
-class _Copies:
+class _Copies(threading.local):
     """The copies of weights in the dtype of autocast: each is made once, as long as autocast is on."""
 
     def __init__(self) -> None:

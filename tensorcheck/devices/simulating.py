@@ -76,6 +76,7 @@ class _Process:
         self._replacements: dict[str, tuple[int, Replacements]] = {}
         self._keys = itertools.count()
         self._key = ""
+        self.autocasting = Autocasting()
 
     def enter(self, kind: str, count: int) -> Simulation:
         """Begin to simulate, in the running thread."""
@@ -95,6 +96,8 @@ class _Process:
         with self._lock:
             self._release(simulation.kind)
             self._release("")
+            if not self._replacements:
+                self.autocasting.undo()
 
     def _hold(self, name: str, replace: Callable[[Replacements], None]) -> None:
         holders, replacements = self._replacements.get(name, (0, Replacements()))
@@ -130,13 +133,13 @@ def _replace_all(replacements: Replacements) -> None:
 
 def _autocast_entered(original: Callable[..., Any], self: torch.autocast) -> Any:
     result = original(self)
-    _LOCAL.autocasting.follow()
+    _PROCESS.autocasting.follow()
     return result
 
 
 def _autocast_left(original: Callable[..., Any], self: torch.autocast, *error: Any) -> Any:
     result = original(self, *error)
-    _LOCAL.autocasting.follow()
+    _PROCESS.autocasting.follow()
     return result
 
 
@@ -144,7 +147,6 @@ class _Local(threading.local):
     """What of ours stands in the running thread."""
 
     bring_back: BringBack
-    autocasting: Autocasting
     default_device: torch.device | None
 
 
@@ -158,7 +160,7 @@ def _begin(simulations: tuple[Simulation, ...]) -> None:
     HERE.simulations, HERE.key = simulations, simulations[-1].key
     if is_first:
         HERE.current, HERE.is_used = {}, False
-        _LOCAL.bring_back, _LOCAL.autocasting = BringBack(), Autocasting()
+        _LOCAL.bring_back = BringBack()
         _LOCAL.default_device = getattr(torch.utils._device, "CURRENT_DEVICE", None)
         HERE.mode = Placing(_LOCAL.bring_back)
         HERE.mode.__enter__()  # type: ignore[no-untyped-call]  # of torch
@@ -173,7 +175,7 @@ def _end(simulation: Simulation) -> None:
         _leave_mode(HERE.mode)
     HERE.mode = None
     _LOCAL.bring_back.undo()
-    _LOCAL.autocasting.undo()
+    _PROCESS.autocasting.leave()
     _restore_default_device(simulation.kind)
     HERE.key = ""
 

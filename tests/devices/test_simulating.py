@@ -218,6 +218,16 @@ def test_simulations_in_two_threads_do_not_meet() -> None:
     assert _state() == before
 
 
+def test_threads_may_cast_at_the_same_time() -> None:
+    def product() -> torch.dtype:
+        with torch.autocast("cuda", dtype=torch.bfloat16):
+            return (torch.ones(2, 2, device="cuda") @ torch.ones(2, 2, device="cuda")).dtype
+
+    with tensorcheck.simulate_device("cuda"), ThreadPoolExecutor(3) as pool:
+        assert set(pool.map(lambda _: product(), range(12))) == {torch.bfloat16}
+        assert product() is torch.bfloat16
+
+
 def test_pinned_batches_come_through_their_thread() -> None:
     rows = TensorDataset(torch.arange(8.0))
     with tensorcheck.simulate_device("cuda"):
