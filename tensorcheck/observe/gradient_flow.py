@@ -151,8 +151,8 @@ class GradientFlowProbe(Probe):
         roots = [given] if isinstance(given, Tensor) else [each for each in given or () if is_a(each, Tensor)]
         recorder = self.sink.tracing.recorder
         places = [recorder.place_of(root) for root in roots]
-        is_leaf = all(root.grad_fn is None and not is_a(root, torch.nn.Parameter) for root in roots)
         reach = reach_of(roots)
+        is_leaf = not reach.has_parameters and not any(is_a(root, torch.nn.Parameter) for root in roots)
         asked = kwargs.get("inputs") if len(args) < _PLACE_OF_INPUTS else args[_PLACE_OF_INPUTS - 1]
         yield _Backward(
             reach if asked is None else reach._replace(is_whole=False),
@@ -307,14 +307,15 @@ _PLACE_OF_INPUTS = 6
 
 
 def _maker(trace: Trace, losses: Sequence[int]) -> Operation | None:
-    """What made a loss without a gradient; a call that only asks for one is not what made it."""
+    """What made the leaf that a loss is or leads to; a call that only asks for a gradient is not what made it."""
     for place in losses:
         at: int | None = place
         while at is not None and (made := trace.values[at].operation) is not None:
             operation = trace.operations[made]
-            if operation.name != "requires_grad_":
+            graded = [each for each in operation.inputs if trace.values[each].meta.requires_grad]
+            if operation.name != "requires_grad_" and (trace.values[at].meta.is_leaf or not graded):
                 return operation
-            at = next(iter(operation.inputs), None)
+            at = next(iter(graded or operation.inputs), None)
     return None
 
 

@@ -8,7 +8,7 @@ import inspect
 import sys
 import weakref
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -37,6 +37,8 @@ class _Suspected:
     standing: Standing
     site: Site | None
     steps: int = 1
+    seen: ParametersUnreached | None = None
+    """What was to be told when it was last looked at: a model that a function built is gone before the run is over."""
 
 
 class IdleParameters:
@@ -72,23 +74,41 @@ class IdleParameters:
 
     def look(self, optimizer: Optimizer) -> None:
         """An optimizer is about to step: what has a gradient by now is not idle."""
-        for suspected in self._suspected.values():
+        for (subject, _), suspected in self._suspected.items():
             if suspected.optimizer() is optimizer:
                 suspected.steps += 1
                 arrived = [name for name, known in suspected.parameters.items() if _has_gradient(known())]
                 for name in arrived:
                     del suspected.parameters[name]
+                if suspected.steps >= FEWEST_STEPS and suspected.steps.bit_count() == 1:
+                    suspected.seen = self._found(subject, suspected)
 
     def close(self) -> None:
         """The run is over, unless an exception ends it early: then it had yet to come to what is idle."""
         for (subject, _), suspected in self._suspected.items() if sys.exc_info()[0] is None else ():
-            model = subject.model()
-            if suspected.steps >= FEWEST_STEPS and model is not None:
-                names = [name for name in suspected.standing.names() if name in suspected.parameters]
-                names = [name for name in names if _is_of_user(model, name)]
-                if names:
-                    self._sink.emit(_event(subject, model, suspected, names), subject)
+            found = self._found(subject, suspected) if subject.model() is not None else suspected.seen
+            if suspected.steps >= FEWEST_STEPS and found is not None and suspected.parameters:
+                self._sink.emit(_still(found, suspected), subject)
         self._suspected.clear()
+
+    def _found(self, subject: Subject, suspected: _Suspected) -> ParametersUnreached | None:
+        model = subject.model()
+        if model is None:
+            return None
+        names = [name for name in suspected.standing.names() if name in suspected.parameters]
+        names = [name for name in names if _is_of_user(model, name)]
+        return _event(subject, model, suspected, names) if names else None
+
+
+def _still(found: ParametersUnreached, suspected: _Suspected) -> ParametersUnreached:
+    """The same, of those that no gradient has reached since."""
+    left = suspected.parameters
+    return replace(
+        found,
+        unused=tuple(name for name in found.unused if name in left),
+        ignored=tuple(name for name in found.ignored if name in left),
+        steps=suspected.steps,
+    )
 
 
 def _event(subject: Subject, model: nn.Module, suspected: _Suspected, names: list[str]) -> ParametersUnreached:

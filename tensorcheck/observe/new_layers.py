@@ -68,7 +68,21 @@ class NewLayerProbe(Probe):
                 names = tuple(f"{prefix}{name}" for name, _ in layer.named_parameters())
                 here, freezing = self.sink.sites.here(), tuple(freezing_in(scopes))
                 kind = type(layer).__name__
+                if any(_is_chosen(site) for site in freezing):
+                    continue
                 self.sink.emit(NewLayerFrozen(subject.step, path, kind, names, made, freezing, here), subject)
+
+
+def _is_chosen(site: Site) -> bool:
+    """Whether a statement that freezes stands under a condition, and so freezes what was chosen for it."""
+    tree = tree_of(site.file)
+    conditions = (node for node in ast.walk(tree or ast.Module([], [])) if isinstance(node, ast.If))
+    return any(node.lineno < site.line <= (node.end_lineno or 0) and _names_parts(node.test) for node in conditions)
+
+
+def _names_parts(test: ast.expr) -> bool:
+    """Whether a condition tells parameters apart, by their names or otherwise: it is no switch such as `if freeze:`."""
+    return any(isinstance(node, ast.Call | ast.Compare) for node in ast.walk(test))
 
 
 def _put_in(model: nn.Module, scopes: Sequence[Scope]) -> Iterator[tuple[str, nn.Module, Site]]:
@@ -79,12 +93,28 @@ def _put_in(model: nn.Module, scopes: Sequence[Scope]) -> Iterator[tuple[str, nn
     if any(isinstance(node, ast.Attribute) and node.attr == "load_state_dict" for _, node in nodes):
         return
     named = {name for _, node in nodes for name in _asked_more(node)}
+    bare = {name for _, node in nodes for name in _made_bare(node)}
+    found: dict[str, list[tuple[str, nn.Module, Site]]] = {}
     for file, node in nodes:
         match node:
             case ast.Assign(targets=[ast.Attribute(attr=name, value=owner)], value=ast.Call() as call):
                 if name not in named and not (isinstance(owner, ast.Name) and owner.id == "self"):
-                    layers = _frozen(model, name, called_name(call))
-                    yield from ((path, layer, site_of_node(node, file, "")) for path, layer in layers)
+                    for path, layer in _frozen(model, name, called_name(call)):
+                        put = ast.unparse(owner), layer, site_of_node(node, file, "")
+                        found.setdefault(path, []).append(put)
+    for path, places in found.items():
+        # Of a module that begins with nothing, the first layer of a name is no new one.
+        holder, layer, site = places[-1]
+        if len(places) > 1 or holder not in bare:
+            yield path, layer, site
+
+
+def _made_bare(node: ast.AST) -> Iterator[str]:
+    """The name of a module without any layers of its own: `net` of `net = nn.Module()`."""
+    match node:
+        case ast.Assign(targets=[ast.Name(id=name)], value=ast.Call(args=[], keywords=[]) as call):
+            if called_name(call) == "Module":
+                yield name
 
 
 def _asked_more(node: ast.AST) -> Iterator[str]:

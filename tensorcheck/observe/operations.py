@@ -248,7 +248,8 @@ class Recorder(TorchFunctionMode):
         self._raw.operations.append(operation)
 
     def _read(self, func: Callable[..., Any], args: tuple[Any, ...]) -> None:
-        places = [self.place_of(tensor) for tensor in _tensors(args)]
+        read = _tensors(args)
+        places = [self._place(each) if each.is_leaf and each.requires_grad else self.place_of(each) for each in read]
         inputs = tuple([place for place in places if place is not None])
         operation = RawOperation(func, self._module(), *_place_here(), inputs, (), self._nodes, self._nodes)
         self._raw.readings.append(RawReading(operation, len(self._raw.operations)))

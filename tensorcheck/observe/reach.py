@@ -6,7 +6,7 @@ What is kept of it holds no node and no tensor: either would keep a graph alive.
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd.function import BackwardCFunction
 
 from tensorcheck.observe.differentiations import is_of_user
@@ -45,6 +45,8 @@ class Reach(NamedTuple):
     """The ids of those behind a multiplication by the number zero, as a loss has that leaves a part out on purpose."""
     is_whole: bool
     """Whether all of the graph was looked at."""
+    has_parameters: bool = False
+    """Whether any of the leaves is an `nn.Parameter`."""
 
 
 def reach_of(roots: Sequence[Tensor]) -> Reach:
@@ -68,7 +70,8 @@ def reach_of(roots: Sequence[Tensor]) -> Reach:
         else:
             function = getattr(node, "_forward_cls", None)
             blocked |= dict.fromkeys(behind - blocked.keys(), Blocking(graph_node(node), function))
-    return Reach(frozenset(free), blocked, frozenset(gated), len(seen) < _MOST)
+    has_parameters = any(isinstance(getattr(node, "variable", None), nn.Parameter) for node in seen)
+    return Reach(frozenset(free), blocked, frozenset(gated), len(seen) < _MOST, has_parameters)
 
 
 def _leaves(starts: Iterable[Node], seen: set[Node], edge: list[Node] | None) -> set[int]:
