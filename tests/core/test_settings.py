@@ -203,7 +203,7 @@ def test_flags_are_taken_apart_at_commas(tmp_path: Path) -> None:
         ('selekt = ["TCK2"]', r"has no key 'selekt'; did you mean 'select'\?"),
         ('select = "TCK2"', r"select is a list of codes such as \[.*\], not 'TCK2'"),
         ("select = [2]", r"select: a rule is named by its code, .*, not by 2"),
-        ('ignore = ["TCK29"]', r"ignore: no rule's code is or starts with 'TCK29'; did you mean 'TCK2\d\d'\?"),
+        ('ignore = ["TCK29"]', r"ignore: no rule's code is or starts with 'TCK29'; did you mean 'TCK\d\d\d'\?"),
         ('ignore = ["loss-brodcast"]', r"ignore: no rule's code .* 'loss-brodcast'; did you mean 'TCK202'\?"),
         ('ignore = [""]', r"ignore: no rule's code is or starts with ''"),
         ('ignore = ["T"]', r"ignore: no rule's code is or starts with 'T'"),
