@@ -13,7 +13,8 @@ settings.load_profile("patient")
 # The tests run side by side: more threads in each would only wait for one another. Read when torch is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-collect_ignore_glob = ["gallery/*/*.py"]  # scripts of strangers, to be run and not to be imported
+# Scripts of strangers, to be run and not to be imported.
+collect_ignore_glob = ["gallery/*/*.py", "zoo/programs/*.py"]
 
 Golden = Callable[[str, str], None]
 
