@@ -15,6 +15,7 @@ class Seen:
     """What a session made of a program."""
 
     findings: tuple[Finding, ...]
+    models: int
     steps: int
     faults: tuple[str, ...]
     """What tensorcheck had to switch off."""
@@ -34,7 +35,7 @@ def watched(program: Callable[[], object]) -> Seen:
         program()
     coverage = watching.report.record.coverage
     faults = tuple(skip.why for skip in coverage.skipped if skip.why.startswith("it raised"))
-    return Seen(watching.findings, coverage.steps, faults)
+    return Seen(watching.findings, coverage.models, coverage.steps, faults)
 
 
 def programs() -> list[Path]:

@@ -150,7 +150,7 @@ def _in_time(cell: Callable[..., Any], given: Tensor) -> Tensor:
 
 def _scaled(weights: Any, given: Tensor) -> Tensor:
     first, second = weights.values() if isinstance(weights, nn.ParameterDict) else weights
-    return given * first + second
+    return torch.addcmul(second, given, first)
 
 
 def _one_after_another(layers: Any, given: Tensor) -> Tensor:
@@ -230,9 +230,7 @@ HOMES: dict[str, Home] = {
         lambda: nn.TransformerEncoder(nn.TransformerEncoderLayer(8, 2, 16, batch_first=True), 2), _SENTENCE
     ),
     "TransformerDecoder": Home(
-        _called(
-            lambda: nn.TransformerDecoder(nn.TransformerDecoderLayer(8, 2, 16, batch_first=True), 2), _with_itself
-        ),
+        _called(lambda: nn.TransformerDecoder(nn.TransformerDecoderLayer(8, 2, 16, batch_first=True), 2), _with_itself),
         _SENTENCE,
     ),
     "Transformer": Home(_called(lambda: nn.Transformer(8, 2, 1, 1, 16, batch_first=True), _with_itself), _SENTENCE),
@@ -243,9 +241,7 @@ HOMES: dict[str, Home] = {
     "MaxUnpool2d": Home(lambda: _Unpooled(nn.MaxPool2d(2, return_indices=True), nn.MaxUnpool2d(2)), _IMAGE),
     "MaxUnpool3d": Home(lambda: _Unpooled(nn.MaxPool3d(2, return_indices=True), nn.MaxUnpool3d(2)), _VOLUME),
     "Sequential": Home(lambda: nn.Sequential(nn.Linear(8, 8), nn.Tanh(), nn.Linear(8, 4)), _VECTOR),
-    "ModuleList": Home(
-        lambda: _Blocks(nn.ModuleList(nn.Linear(8, 8) for _ in range(2)), _one_after_another), _VECTOR
-    ),
+    "ModuleList": Home(lambda: _Blocks(nn.ModuleList(nn.Linear(8, 8) for _ in range(2)), _one_after_another), _VECTOR),
     "ModuleDict": Home(
         lambda: _Blocks(nn.ModuleDict({"linear": nn.Linear(8, 8), "tanh": nn.Tanh()}), _one_after_another), _VECTOR
     ),

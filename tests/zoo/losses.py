@@ -84,7 +84,7 @@ def _counts(rows: Tensor) -> Tensor:
 
 def _masks(rows: Tensor) -> Tensor:
     """`[rows, 2, 2]` classes, of pictures of two by two points."""
-    return (rows[:, :4] > 0).long().unflatten(1, (2, 2))
+    return (rows[:, :4] > 0).long().view(-1, 2, 2)
 
 
 def _spellings(rows: Tensor) -> Tensor:
