@@ -17,11 +17,19 @@ OF_KNOWN_RULES = pytest.mark.parametrize(
 NOT_DETECTED = {
     "grad_clamp_without_backward": "what a custom function returns is looked at in crashes alone",
     "grad_pooled_in_numpy": "a maximum over time lies between the layer and the cut",
+    "loop_best_model_is_the_model": "the best are kept in a dict of the parameters, which is no state_dict",
+    "loop_eval_of_another_network": "that the statistics are meant to stay is not known",
+    "loop_patience_the_wrong_way": "the first epoch is the best, and stays it",
+    "loop_validation_set_of_training_rows": "two datasets of equal rows are not known to be one",
     "grad_unfrozen_but_not_given": "the parameters were frozen when the optimizer was built",
     "shape_accuracy_of_all_pairs": "only losses are looked at, and no accuracies",
 }
 NOT_LOCATED = {
     "grad_critic_zeroed_twice": "two places zero the gradients of the other model, and the first is named",
+    "loop_first_loss_of_a_hundred": "the loss is named, and not what initialised the layers",
+    "loop_logits_into_nll": "the call of the loss is named, and not where it was chosen",
+    "loop_softmax_of_one_output": "the call of the model is named, and not the softmax in it",
+    "loop_validated_on_train_loader": "the loop over the loader is named, and not who handed it over",
     "shape_second_pool_skipped": "the mistake is a call that is missing; the view that hid it is named instead",
 }
 
