@@ -7,7 +7,7 @@ import warnings
 from pathlib import Path
 
 import pytest
-from hypothesis import Phase, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 
 from tensorcheck.catalogue import all_rules
 from tests.properties.scripts import MUTATIONS, Mutation, Plan, plans, script
@@ -51,7 +51,12 @@ def test_healthy_parts_are_silent_together(plan: Plan) -> None:
 
 @pytest.mark.parametrize("mutation", _SPOILED)
 def test_a_mistake_is_found_by_its_rule(mutation: Mutation) -> None:
-    @settings(max_examples=5, derandomize=True, phases=[Phase.generate])
+    @settings(
+        max_examples=5,
+        derandomize=True,
+        phases=[Phase.generate],
+        suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow],
+    )
     @given(plan=plans().filter(mutation.fits))
     def is_found(plan: Plan) -> None:
         source = mutation.applied(script(plan))
@@ -67,7 +72,12 @@ def test_a_mistake_is_found_by_its_rule(mutation: Mutation) -> None:
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.name)
 def test_a_mistake_spoils_what_was_a_script(mutation: Mutation) -> None:
-    @settings(max_examples=5, derandomize=True, phases=[Phase.generate])
+    @settings(
+        max_examples=5,
+        derandomize=True,
+        phases=[Phase.generate],
+        suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow],
+    )
     @given(plan=plans().filter(mutation.fits))
     def is_a_script(plan: Plan) -> None:
         compile(mutation.applied(script(plan)), "train.py", "exec")

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch._dynamo
+
 from tensorcheck.findings import Finding, Severity
 from tensorcheck.render.text import finding_text
 from tensorcheck.settings import Settings
@@ -31,6 +33,7 @@ class Seen:
 
 def watched(program: Callable[[], object]) -> Seen:
     """Run a program to its end."""
+    torch._dynamo.reset()  # once something in the process is compiled, no operation is traced any more
     with watch_process(list[Finding]().append, settings=Settings()) as watching:
         program()
     coverage = watching.report.record.coverage
