@@ -89,22 +89,25 @@ class WatchedRun:
             return
         try:
             with _without_collecting():  # each class that is made would go through all objects of PyTorch
-                from tensorcheck.watching import watch_process  # noqa: PLC0415 - it needs PyTorch
-
-            wanted = self._options
-            if wanted.simulate_device is not None:
-                from tensorcheck.devices.simulating import simulate_device  # noqa: PLC0415 - likewise
-
-                self._simulation.enter_context(simulate_device(wanted.simulate_device))
-            self._watch = watch_process(
-                self._found,
-                settings=wanted.settings,
-                most_steps=wanted.steps,
-                capsule=wanted.capsule,
-                fingerprint=wanted.fingerprint,
-            )
+                self._watch_all()
         except Exception:  # noqa: BLE001 - the script is run all the same
             self._failure = traceback.format_exc()
+
+    def _watch_all(self) -> None:
+        from tensorcheck.watching import watch_process  # noqa: PLC0415 - it needs PyTorch
+
+        wanted = self._options
+        if wanted.simulate_device is not None:
+            from tensorcheck.devices.simulating import simulate_device  # noqa: PLC0415 - likewise
+
+            self._simulation.enter_context(simulate_device(wanted.simulate_device))
+        self._watch = watch_process(
+            self._found,
+            settings=wanted.settings,
+            most_steps=wanted.steps,
+            capsule=wanted.capsule,
+            fingerprint=wanted.fingerprint,
+        )
 
     def _found(self, finding: Finding) -> None:
         with suppress(Exception):  # what can't be printed is in the report at the end
