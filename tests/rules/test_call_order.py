@@ -66,6 +66,17 @@ def test_zeroing_the_module_between_backward_and_step_is_found_too() -> None:
     assert codes_of(loop) == ["TCK424"]
 
 
+def test_zeroing_in_each_of_many_micro_batches_is_found_though_not_each_graph_is_walked() -> None:
+    def loop(model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+        for _ in range(20):
+            for _ in range(8):
+                optimizer.zero_grad()
+                loss_of(model).backward()
+            optimizer.step()
+
+    assert codes_of(loop) == ["TCK424"]
+
+
 def test_zeroing_in_each_micro_batch_is_found() -> None:
     def loop(model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
         for batch in range(8):

@@ -62,10 +62,10 @@ class ZeroedBeforeStep(Rule[LoopFollowed]):
             all_rounds = rounds(event.calls, number)
             if len(all_rounds) < _ROUNDS:
                 continue
-            optimizer = event.optimizers[number]
+            optimizer, known = event.optimizers[number], [each for each in all_rounds if _is_known(each)]
             if all(_is_emptied(each) for each in all_rounds):
                 yield self._emptied(all_rounds[0], optimizer)
-            elif _is_last_alone(all_rounds) and not _others_step_between(event.calls, number):
+            elif _is_last_alone(known) and not _others_step_between(event.calls, number):
                 yield self._last_alone(all_rounds[0], optimizer)
 
     def _emptied(self, first: Round, optimizer: LoopOptimizer) -> Finding:
@@ -116,7 +116,12 @@ def _is_last_alone(all_rounds: Sequence[Round]) -> bool:
     """Whether each of several backward passes was followed by the same `zero_grad`, but for the last."""
     calls = [call for each in all_rounds for call in each]
     is_alike = is_one_site(of_kind(calls, CallKind.BACKWARD)) and is_one_site(of_kind(calls, CallKind.ZEROED))
-    return is_alike and all(_is_accumulation(each) for each in all_rounds)
+    return is_alike and len(all_rounds) >= _ROUNDS and all(_is_accumulation(each) for each in all_rounds)
+
+
+def _is_known(one: Round) -> bool:
+    """Whether it was looked at what each backward pass reaches, as it is in the first of a run."""
+    return all(call.reads_older_graph is not None for call in of_kind(one, CallKind.BACKWARD))
 
 
 def _is_accumulation(one: Round) -> bool:
