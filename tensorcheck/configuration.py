@@ -89,7 +89,7 @@ def settings_from(table: Mapping[str, Any]) -> Settings:
     ('TCK2',)
     >>> settings_from({"ignore": ["TCK29"]})
     Traceback (most recent call last):
-    tensorcheck.configuration.SettingsError: ignore: no rule's code is or starts with 'TCK29'; did you mean 'TCK209'?
+    tensorcheck.configuration.SettingsError: ignore: no rule's code is or starts with 'TCK29'; did you mean 'TCK429'?
     """
     severities = _mapping("severity", table.get("severity", {}))
     per_path = _mapping("per-path-ignores", table.get("per-path-ignores", {}))

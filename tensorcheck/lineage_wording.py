@@ -131,9 +131,10 @@ def written(lineage: Lineage | None, number: object) -> tuple[Related, ...]:
     """
     if lineage is None:
         return ()
-    equal = [each for each in lineage.worth(number) if each.site is not None and each is not lineage.ancestors[0]]
+    equal = [each for each in lineage.worth(number) if each.site is not None]
     places = [each for each in equal if each.step is not Step.SPELLED]
-    literals = [each for each in equal if each.name == repr(number)] if not places else []
+    spelled = [each for each in equal if each is not lineage.ancestors[0] and each.name == repr(number)]
+    literals = spelled if not places else []
     handed = [each for each in places[:-1] if each.step is Step.ARGUMENT][-1:]
     return tuple(
         Related(each.site, note)

@@ -117,6 +117,7 @@ class EvaluatedWithGradients(Event):
 def returned_with_gradient(calls: Sequence[ModuleCalled], given: NamedTensor) -> ModuleCalled | None:
     """The last of these calls that returned what looks like this tensor, but with a gradient.
 
+    >>> from tensorcheck.tensors import TensorMeta
     >>> returned_with_gradient([], NamedTensor("input", TensorMeta((8, 4), "float32", "cpu"))) is None
     True
     """

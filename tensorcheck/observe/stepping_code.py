@@ -5,7 +5,6 @@ import re
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from types import FunctionType, ModuleType
 
 from tensorcheck.observe.frames import Owner, owner_of, site_of_node, tree_of
@@ -13,6 +12,8 @@ from tensorcheck.sites import Site
 
 _OTHERS = re.compile(r"(^|[._])(opt\w*|\w*optim\w*|\w*scaler|\w*env\w*)$", re.IGNORECASE)
 """What else has a `step`, by the names that people give it: an optimizer, a gradient scaler, an environment."""
+_CELL = re.compile(r"ipython-input|ipykernel_|__marimo__")
+"""What the names of cells have in them: of IPython in a terminal, of Jupyter, of marimo."""
 _MOST_FILES = 300
 
 
@@ -85,7 +86,7 @@ def _file_of(module: object) -> str:
 
 def _are_cells(files: Sequence[str]) -> bool:
     """Whether it may be stepped in another cell of a notebook."""
-    return "IPython" in sys.modules and not all(Path(file).exists() for file in files)
+    return any(_CELL.search(file) for file in files)
 
 
 def _assigned(filename: str, built: Site) -> str:

@@ -8,7 +8,6 @@ import torch
 
 from tensorcheck.devices.rules import _SPECIAL, ELEMENTWISE, STRUCTURED
 
-yaml = pytest.importorskip("yaml")
 torchgen = pytest.importorskip("torchgen")
 WHOLE_LISTS = ("_foreach_", "_fused_", "_scaled_dot_product_", "_efficient_attention_", "_flash_attention_")
 OF_CUDA_ALONE = {"_cudnn_ctc_loss", "_cudnn_rnn", "_use_cudnn_ctc_loss", "_use_miopen_ctc_loss", "miopen_ctc_loss"}

@@ -15,7 +15,6 @@ OF_KNOWN_RULES = pytest.mark.parametrize(
     "exhibit", [each for each in load_exhibits() if each.rule in _KNOWN], ids=lambda exhibit: exhibit.name
 )
 NOT_DETECTED = {
-    "grad_zeroed_in_each_micro_batch": "each step is followed by a `zero_grad` of its own",
     "loop_best_model_is_the_model": "the best are kept in a dict of the parameters, which is no state_dict",
     "loop_eval_of_another_network": "that the statistics are meant to stay is not known",
     "loop_patience_the_wrong_way": "the first epoch is the best, and stays it",
