@@ -15,7 +15,7 @@ CODE = "scheduler = StepLR(optimizer, 3)\noptimizer.step()\n"
     [
         ("a_script.py", SteppingCode(None, "scheduler")),
         ("<ipython-input-3-a1b2c3d4e5f6>", None),
-        ("/tmp/ipykernel_4711/1234567890.py", None),
+        ("/home/me/ipykernel_4711/1234567890.py", None),
         ("/home/me/__marimo__cell_Hbol_.py", None),
     ],
 )
