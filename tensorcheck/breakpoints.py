@@ -4,22 +4,18 @@ The rules whose findings stop the program are known process-wide, for so are the
 patches, the other piece of module-level state.
 """
 
-import bdb
 import difflib
-import importlib
-import inspect
 import os
-import pdb  # noqa: T100 - it is what opens it
 import re
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from types import FrameType, TracebackType
-from typing import Any, Self
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
 
-from tensorcheck.catalogue import all_rules
+from tensorcheck.catalogue import entries
 from tensorcheck.findings import Finding
-from tensorcheck.observe.frames import Owner, owner_of, user_frame
+from tensorcheck.observe.frames import user_frame
 from tensorcheck.render.text import finding_text
 
 
@@ -66,7 +62,7 @@ def breakpoint_on(*rules: str) -> Breakpoint:
 
 
 def _refuse_unknown(kind: str) -> None:
-    names = [rule.name for rule in all_rules()]
+    names = [entry.name for entry in entries()]
     if re.fullmatch(r"TCK\d{0,3}", kind) or kind in names:
         return
     nearest = difflib.get_close_matches(kind, names, n=1, cutoff=0.8)
@@ -86,7 +82,8 @@ class Breakpoints:
         """Whether the program is to be stopped for this finding."""
         kinds = [kind for kind, count in self.wanted.items() if count > 0]
         is_named = any(finding.name == kind or finding.rule.startswith(kind) for kind in kinds)
-        return is_named and not (sys.breakpointhook is sys.__breakpointhook__ and _hook_name() == "0")
+        is_off = sys.breakpointhook is sys.__breakpointhook__ and os.environ.get("PYTHONBREAKPOINT") == "0"
+        return is_named and not is_off
 
     def stop(self, finding: Finding, error: BaseException | None = None) -> None:
         """Open the debugger, if one of the breakpoints is for this finding; to quit it raises `bdb.BdbQuit`.
@@ -95,106 +92,10 @@ class Breakpoints:
         """
         if not self.wants(finding):
             return
-        header = f"{finding_text(finding)}\n"
-        frame, hook = user_frame(), _other_hook()
-        if hook is not None:
-            _call(hook, frame, header)
-        elif error is not None and error.__traceback__ is not None:
-            Debugger(header).look_back(frame, error.__traceback__)
-        elif frame is not None:
-            Debugger(header).stop_in(frame)
+        from tensorcheck.debugger import open_debugger  # noqa: PLC0415 - most programs never stop
+
+        open_debugger(f"{finding_text(finding)}\n", user_frame(), error)
 
 
 BREAKPOINTS = Breakpoints()
 """Those of this process."""
-
-
-def _hook_name() -> str:
-    return os.environ.get("PYTHONBREAKPOINT", "")
-
-
-def _other_hook() -> Callable[..., Any] | None:
-    """The debugger that was chosen in place of `pdb`, if one was."""
-    if sys.breakpointhook is not sys.__breakpointhook__:
-        return sys.breakpointhook
-    module, _, function = _hook_name().rpartition(".")
-    if not function:
-        return None
-    try:
-        hook: Callable[..., Any] = getattr(importlib.import_module(module or "builtins"), function)
-    except (ImportError, AttributeError):
-        return sys.__breakpointhook__  # which warns that there is none
-    return None if hook is pdb.set_trace else hook
-
-
-def _call(hook: Callable[..., Any], frame: FrameType | None, header: str) -> None:
-    """Another debugger stops where it is called unless it can be told the frame; the header says how far away."""
-    accepted = _parameters(hook)
-    above = len(list(_frames_between(frame)))
-    if "frame" not in accepted and frame is not None:
-        header = f"{header}Your line is {above} frames above the prompt: up {above}\n"
-    given = {"frame": frame, "header": header}
-    if "header" not in accepted:
-        sys.stdout.write(header)
-        sys.stdout.flush()
-    hook(**{name: value for name, value in given.items() if name in accepted})
-
-
-def _parameters(hook: Callable[..., Any]) -> Sequence[str]:
-    if getattr(hook, "__module__", "") == "_pytest.debugging":
-        return ("header",)  # which its signature does not say
-    try:
-        return tuple(inspect.signature(hook).parameters)
-    except (TypeError, ValueError):
-        return ()
-
-
-def _frames_between(frame: FrameType | None) -> Iterator[FrameType]:
-    """From the frame that calls the hook to the one below the user's."""
-    running: FrameType | None = sys._getframe(1)  # noqa: SLF001 - the way to walk frames without making a list
-    while running is not None and running is not frame:
-        yield running
-        running = running.f_back
-
-
-class Debugger(pdb.Pdb):
-    """Begins at a line of the user's, and does not step into this package."""
-
-    def __init__(self, header: str) -> None:
-        super().__init__(skip=["tensorcheck", "tensorcheck.*"])
-        self._header = header
-        self._begins = True
-        """Whether it is yet to choose the frame that it begins at."""
-
-    def stop_in(self, frame: FrameType) -> None:
-        """Stop in a frame that is running; the commands that go on from there work as after `breakpoint()`."""
-        self.reset()
-        above: FrameType | None = frame
-        while above is not None:
-            above.f_trace = self.trace_dispatch
-            self.botframe, above = above, above.f_back
-        self.message(self._header)
-        self.interaction(frame, None)
-        if self.quitting:
-            raise bdb.BdbQuit
-        if self.stoplineno != _NOWHERE or self.breaks:
-            sys.settrace(self.trace_dispatch)
-
-    def look_back(self, frame: FrameType | None, traceback: TracebackType) -> None:
-        """Look at the frames of an exception and at those around them, from the innermost of the user's."""
-        self.reset()
-        self.message(self._header)
-        self.interaction(frame, traceback)
-
-    def get_stack(self, f: FrameType | None, t: TracebackType | None) -> tuple[list[tuple[FrameType, int]], int]:
-        """The stack, and which of its frames the prompt stands at: at first the innermost of the user's."""
-        stack, place = super().get_stack(f, t)
-        if not self._begins:
-            return stack, place
-        self._begins = False
-        of_user = [at for at, (frame, _) in enumerate(stack) if owner_of(frame.f_code.co_filename) is Owner.USER]
-        return stack, of_user[-1] if of_user else place
-
-
-_NOWHERE = -1
-"""The line at which `bdb` stops next after its command `continue`."""

@@ -14,7 +14,7 @@ from tensorcheck.findings import Severity
 from tensorcheck.settings import ALL, Settings
 
 if TYPE_CHECKING:
-    from tensorcheck.catalogue import RuleType
+    from tensorcheck.catalogue import Entry
 
 KEYS = ("select", "ignore", "severity", "per-path-ignores")
 
@@ -125,7 +125,7 @@ def checked_code(key: str, code: object) -> str:
     >>> checked_code("--select", "tck2")
     'TCK2'
     """
-    from tensorcheck.catalogue import all_rules  # noqa: PLC0415 - most projects name no rule
+    from tensorcheck.catalogue import entries  # noqa: PLC0415 - most projects name no rule
 
     if not isinstance(code, str):
         msg = f'{key}: a rule is named by its code, such as "TCK202", not by {code!r}'
@@ -133,8 +133,8 @@ def checked_code(key: str, code: object) -> str:
     wanted = code.strip().upper()
     if wanted in ALL:
         return wanted  # known without importing a rule
-    if not wanted.startswith(ALL) or not any(rule.code.startswith(wanted) for rule in all_rules()):
-        msg = f"{key}: no rule's code is or starts with {code!r}{_nearest_code(code.strip(), all_rules())}"
+    if not wanted.startswith(ALL) or not any(rule.code.startswith(wanted) for rule in entries()):
+        msg = f"{key}: no rule's code is or starts with {code!r}{_nearest_code(code.strip(), entries())}"
         raise SettingsError(msg)
     return wanted
 
@@ -148,7 +148,7 @@ def _severity(code: str, value: object) -> Severity:
     return Severity(value)
 
 
-def _nearest_code(code: str, rules: "Iterable[RuleType]") -> str:
+def _nearest_code(code: str, rules: "Iterable[Entry]") -> str:
     names = {name: rule.code for rule in rules for name in (rule.code, rule.name)}
     near = difflib.get_close_matches(code.upper(), names, n=1) or difflib.get_close_matches(code.lower(), names, n=1)
     return f"; did you mean {names[near[0]]!r}?" if near else ""

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import tensorcheck
-from tensorcheck.catalogue import all_rules, with_rules
+from tensorcheck.catalogue import entries, with_rules
 from tensorcheck.events.crash import Crashed
 from tensorcheck.events.internal import ProbeFailed
 from tensorcheck.experiment.trials import NAME as FIX_TRIALS
@@ -39,7 +39,7 @@ def explain(error: BaseException | None = None, *, experiments: bool = True) -> 
         raise LookupError(msg)
     crash = crash_of(error, "elsewhere", Sites())
     failed = [ProbeFailed(crash.step, read.part, read.traceback) for read in crash.faults]
-    judge = Judge(all_rules())
+    judge = Judge(entries())
     findings = tuple(finding for event in (crash, *failed) for finding in judge.judge(event))
     unknown = () if findings else (Skipped(f"{crash.error}: {crash.message}", "no rule knows this exception"),)
     coverage = Coverage(skipped=unknown)

@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from tensorcheck.catalogue import RuleType
+from tensorcheck.catalogue import Entry
 from tensorcheck.events.event import Event
 from tensorcheck.events.internal import ProbeFailed
 from tensorcheck.findings import Finding
@@ -15,29 +15,36 @@ from tensorcheck.rule import Rule
 class Judge:
     """Hands each event to the rules that subscribe to its class.
 
-    >>> from tensorcheck.catalogue import all_rules
-    >>> judge = Judge(all_rules())
+    >>> from tensorcheck.catalogue import entries
+    >>> judge = Judge(entries())
     >>> [finding.rule for finding in judge.judge(ProbeFailed(step=0, part="LossProbe", traceback=""))]
     ['TCK001']
     """
 
-    def __init__(self, rules: Iterable[RuleType]) -> None:
-        self._rules: dict[type[Event], list[Rule[Any]]] = defaultdict(list)
-        for rule in (rule() for rule in rules):
-            for event in rule.events:
-                self._rules[event].append(rule)
+    def __init__(self, entries: Iterable[Entry]) -> None:
+        self._entries: dict[type[Event], list[Entry]] = defaultdict(list)
+        for entry in entries:
+            for event in entry.events:
+                self._entries[event].append(entry)
+        self._rules: dict[str, Rule[Any]] = {}
+        """Those that had an event to judge, by their codes."""
 
     def judge(self, event: Event) -> Iterator[Finding]:
         """What the rules say of this event; a rule that raises is dropped, and TCK001 says so."""
-        for rule in tuple(self._rules.get(type(event), ())):
+        for entry in tuple(self._entries.get(type(event), ())):
             try:
-                yield from rule.check(event)
+                yield from self._rule(entry).check(event)
             except Exception:  # noqa: BLE001 - whatever a rule raises, the training goes on
-                yield from self._dropped(rule, event)
+                yield from self._dropped(entry, event)
 
-    def _dropped(self, rule: Rule[Any], event: Event) -> Iterator[Finding]:
-        for subscribers in self._rules.values():
-            if rule in subscribers:
-                subscribers.remove(rule)
+    def _rule(self, entry: Entry) -> Rule[Any]:
+        if entry.code not in self._rules:
+            self._rules[entry.code] = entry.rule()()
+        return self._rules[entry.code]
+
+    def _dropped(self, entry: Entry, event: Event) -> Iterator[Finding]:
+        for subscribers in self._entries.values():
+            if entry in subscribers:
+                subscribers.remove(entry)
         if not isinstance(event, ProbeFailed):
-            yield from self.judge(ProbeFailed(event.step, f"{rule.code} ({rule.name})", traceback.format_exc()))
+            yield from self.judge(ProbeFailed(event.step, f"{entry.code} ({entry.name})", traceback.format_exc()))

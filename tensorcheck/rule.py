@@ -1,9 +1,10 @@
 """What a rule is: one mistake, the events that show it, and the page that explains it.
 
 A rule's docstring is its documentation page, the text of `tensorcheck explain` and two of its tests, so its sections
-are fixed and `Page` reads them; anything else in a rule's docstring is refused when the class is made.
+are fixed and `Page` reads them; anything else in a rule's docstring is refused when its page is asked for.
 """
 
+import functools
 import inspect
 import re
 import typing
@@ -71,6 +72,18 @@ def _code(sections: dict[str, str], title: str) -> str:
     return block[1]
 
 
+class _PageOfRule:
+    """Reads a rule's page once: no run needs more than those of the rules that found something."""
+
+    def __get__(self, rule: object, rule_type: type) -> Page:
+        return _page_of(rule_type)
+
+
+@functools.cache
+def _page_of(rule_type: type) -> Page:
+    return Page.parse(rule_type.__doc__ or "")
+
+
 class Rule(ABC, Generic[E_contra]):
     """One mistake, looked for in the events of its type argument.
 
@@ -85,15 +98,15 @@ class Rule(ABC, Generic[E_contra]):
     """The version of tensorcheck that first had it."""
     events: ClassVar[tuple[type[Event], ...]]
     """What it subscribes to, read from the type argument."""
-    page: ClassVar[Page]
+    page: ClassVar[_PageOfRule] = _PageOfRule()
+    """The docstring, taken apart when it is first asked for."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:  # noqa: ANN401 - object's own signature
-        """Read the subscription and the page."""
+        """Read the subscription."""
         super().__init_subclass__(**kwargs)
         bases = (base for base in cls.__dict__["__orig_bases__"] if typing.get_origin(base) is Rule)
         argument = typing.get_args(next(bases))[0]
         cls.events = typing.get_args(argument) or (argument,)
-        cls.page = Page.parse(cls.__doc__ or "")
 
     @abstractmethod
     def check(self, event: E_contra) -> Iterator[Finding]:

@@ -13,7 +13,7 @@ from torch.optim import Optimizer
 
 from tensorcheck.breakpoints import BREAKPOINTS
 from tensorcheck.capturing.keeping import keeper_of
-from tensorcheck.catalogue import all_rules
+from tensorcheck.catalogue import entries
 from tensorcheck.events.crash import Crashed, Stage
 from tensorcheck.events.event import Event
 from tensorcheck.events.forward import ForwardFinished
@@ -22,7 +22,6 @@ from tensorcheck.findings import Finding, Findings, Severity
 from tensorcheck.judge import Judge
 from tensorcheck.observe.birth_places import birth_place
 from tensorcheck.observe.child_processes import ChildProcessProbe
-from tensorcheck.observe.crashes import RunSoFar, crash_of
 from tensorcheck.observe.drawn import DrawnIndices
 from tensorcheck.observe.frames import Sites
 from tensorcheck.observe.freeze_places import FreezePlaces
@@ -32,6 +31,7 @@ from tensorcheck.observe.passes import Passes
 from tensorcheck.observe.patches import Listener
 from tensorcheck.observe.probe import Probe
 from tensorcheck.observe.probes import all_probes
+from tensorcheck.observe.run_so_far import RunSoFar
 from tensorcheck.observe.scopes import Place
 from tensorcheck.observe.step_limit import StepLimit
 from tensorcheck.observe.subject import Subject
@@ -58,7 +58,7 @@ class Session:
     """Owns the probes, the rules and the findings; it is the sink that probes emit into."""
 
     def __init__(self, models: Sequence[nn.Module], options: Options) -> None:
-        self._rules = tuple(rule for rule in all_rules() if options.settings.selects(rule.code))
+        self._rules = tuple(entry for entry in entries() if options.settings.selects(entry.code))
         self.sites = Sites()
         self._skipped: dict[Skipped, None] = {}
         self.subjects = [subject for model in models for subject in self._subject_of(model)]
@@ -324,6 +324,8 @@ class Session:
         if self._is_explained(error):
             return
         try:
+            from tensorcheck.observe.crashes import crash_of  # noqa: PLC0415 - most runs do not crash
+
             crash = crash_of(error, stage, self.sites, self._so_far())
             self._explain(crash, error)
             for read in crash.faults:

@@ -16,48 +16,28 @@ from tensorcheck.observe.calls import failed_call
 from tensorcheck.observe.causes import causes_of, set_defaults
 from tensorcheck.observe.describe import is_a, module_meta
 from tensorcheck.observe.differentiations import differentiation_of
-from tensorcheck.observe.drawn import DrawnIndices
 from tensorcheck.observe.frames import Owner, Sites, expression_at
 from tensorcheck.observe.lineages import Lineages
 from tensorcheck.observe.loadings import loading_of
 from tensorcheck.observe.operands import operand_of
-from tensorcheck.observe.operations import Recorder
 from tensorcheck.observe.optimizer_states import odd_state_of
 from tensorcheck.observe.restorings import restoring_of, saved_beside
+from tensorcheck.observe.run_so_far import RunSoFar
 from tensorcheck.observe.schedule_ends import schedule_end_of
-from tensorcheck.observe.scopes import Place
 from tensorcheck.observe.sources import definition_site
 from tensorcheck.observe.stack import StackFrame, standing
 from tensorcheck.observe.subject import Subject
 from tensorcheck.observe.trainables import trainable_of
 from tensorcheck.observe.unregistered import hidden
 from tensorcheck.sites import Site
-from tensorcheck.trace import Operation, Trace
 
-FindCut = Callable[[Sequence[object], Sites], Operation | None]
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunSoFar:
-    """What a session knows of the run that crashed; where nothing was watched, nothing."""
-
-    subjects: Sequence[Subject] = ()
-    find_cut: FindCut = lambda _inputs, _sites: None
-    """Says where a tensor lost its gradient, if that was traced."""
-    trace: Trace | None = None
-    drawn: DrawnIndices | None = None
-    recorder: Recorder | None = None
-    built: Callable[[nn.Module], Site | None] = lambda _module: None
-    """Says which call built a module, if that was heard."""
-    born: Callable[[nn.Module], Place | None] = lambda _module: None
-    """The same call, as a place in the source."""
-
-
-def crash_of(error: BaseException, stage: Stage, sites: Sites, run: RunSoFar = RunSoFar()) -> Crashed:
+def crash_of(error: BaseException, stage: Stage, sites: Sites, run: RunSoFar | None = None) -> Crashed:
     """Everything about a crash that its stack still shows, and what the trace knows, if it was traced."""
     with standing(error.__traceback__) as frames:
-        return _Reader(error, frames, sites, run).crash(stage)
+        return _Reader(error, frames, sites, run or RunSoFar()).crash(stage)
 
 
 class _Reader:

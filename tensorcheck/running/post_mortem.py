@@ -22,7 +22,7 @@ def post_mortem(error: BaseException, watch: "Watch | None") -> None:
     if "torch" not in sys.modules:
         pdb.post_mortem(error.__traceback__)
         return
-    from tensorcheck.breakpoints import Debugger  # noqa: PLC0415 - a program without PyTorch stays so
+    from tensorcheck.debugger import Debugger  # noqa: PLC0415 - a program without PyTorch stays so
 
     setattr(builtins, NAME, watch)
     try:

@@ -171,11 +171,11 @@ class WatchedRun:
 
 
 def _faults(trace: str) -> tuple[Finding, ...]:
-    from tensorcheck.catalogue import all_rules  # noqa: PLC0415 - it should never be needed
+    from tensorcheck.catalogue import entries  # noqa: PLC0415 - it should never be needed
     from tensorcheck.events.internal import ProbeFailed  # noqa: PLC0415 - likewise
     from tensorcheck.judge import Judge  # noqa: PLC0415 - likewise
 
-    return tuple(Judge(all_rules()).judge(ProbeFailed(0, "watch", trace)))
+    return tuple(Judge(entries()).judge(ProbeFailed(0, "watch", trace)))
 
 
 @contextmanager
