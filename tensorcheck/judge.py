@@ -34,6 +34,8 @@ class Judge:
         for entry in tuple(self._entries.get(type(event), ())):
             try:
                 yield from self._rule(entry).check(event)
+            except RecursionError:  # the user's stack is used up, which is no fault of the rule's
+                raise
             except Exception:  # noqa: BLE001 - whatever a rule raises, the training goes on
                 yield from self._dropped(entry, event)
 

@@ -321,6 +321,10 @@ class Session:
         """Explain an exception that is on its way to the user, once; it stays the same object and gains a note."""
         if not isinstance(error, Exception) or error is self._asked_for or _is_of_torch_alone(error):
             return
+        if isinstance(
+            error, RecursionError
+        ):  # no rule knows one, and there is no stack left to read hundreds of frames
+            return
         if self._is_explained(error):
             return
         try:
@@ -330,6 +334,8 @@ class Session:
             self._explain(crash, error)
             for read in crash.faults:
                 self.emit(ProbeFailed(self.step, read.part, read.traceback))
+        except RecursionError:  # the stack is used up: further out there is room
+            vars(error).get(_EXPLAINED_BY, set()).discard(id(self))
         except Exception as fault:  # noqa: BLE001 - the user's own exception is never replaced
             self.fault("crash explanation", fault)
 

@@ -105,6 +105,8 @@ class _Reader:
     def _read(self, part: str, read: Callable[[], T], otherwise: T) -> T:
         try:
             return read()
+        except RecursionError:  # the user's stack is used up: the whole is read again further out
+            raise
         except Exception:  # noqa: BLE001 - the explanation goes on without this part, and says so
             self._faults.append(Fault(f"reading {part} of a crash", traceback.format_exc()))
             return otherwise

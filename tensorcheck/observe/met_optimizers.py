@@ -1,6 +1,5 @@
 """The optimizers of a loop's first steps: which there are, whose parameters they share, and what their gradients do."""
 
-import gc
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
@@ -11,6 +10,7 @@ from tensorcheck.events.loop import LoopOptimizer
 from tensorcheck.observe.followed import FollowedOptimizers
 from tensorcheck.observe.gradient_looks import GradientLooks
 from tensorcheck.observe.graph_reach import GraphReach
+from tensorcheck.observe.heap import living
 from tensorcheck.observe.optimized import parameters_of
 from tensorcheck.observe.probe import Sink
 from tensorcheck.sites import Site
@@ -58,9 +58,9 @@ class MetOptimizers:
     def _search(self) -> None:
         """Find those that were built before anybody watched: once, for it asks the whole heap."""
         self._has_searched = True
-        for thing in gc.get_objects():
-            if issubclass(type(thing), Optimizer) and "param_groups" in vars(thing):
-                self._optimizers.known(thing)
+        for optimizer in living(Optimizer):
+            if "param_groups" in vars(optimizer):
+                self._optimizers.known(optimizer)
 
     def _meet(self, optimizer: Optimizer, built: Site | None) -> None:
         if self._sink.wants_optimizer(optimizer):

@@ -4,7 +4,6 @@ Modules are written down as they are built. `gc` is asked only where an optimize
 after `torch.load` of a whole model or a `deepcopy`: it goes through every object of the process.
 """
 
-import gc
 import threading
 import weakref
 from collections.abc import Iterator, Sequence
@@ -18,6 +17,7 @@ from torch.optim import Optimizer
 
 from tensorcheck.events.event import Event
 from tensorcheck.observe.births import Births
+from tensorcheck.observe.heap import living
 from tensorcheck.observe.patches import PATCHES, Listener
 from tensorcheck.observe.probe import Probe, Sink
 
@@ -147,4 +147,4 @@ def _unwrapped(model: nn.Module) -> nn.Module:
 
 
 def _all_modules() -> list[nn.Module]:
-    return [thing for thing in gc.get_objects() if issubclass(type(thing), nn.Module) and "_modules" in vars(thing)]
+    return [module for module in living(nn.Module) if "_modules" in vars(module)]

@@ -102,6 +102,8 @@ class Recorder(TorchFunctionMode):
                 heard = self.hearing.get(func)
                 if heard is not None:
                     heard(args, kwargs or {})
+            except RecursionError:  # the user's stack is used up, and to say so would need more of it
+                self.is_paused = True
             except Exception as fault:  # noqa: BLE001 - a fault of ours never reaches the user
                 self.is_paused = True
                 self._fault(fault)

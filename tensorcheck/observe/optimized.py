@@ -1,10 +1,11 @@
 """The parameters that some optimizer holds."""
 
-import gc
 from collections.abc import Iterator
 
 from torch import Tensor
 from torch.optim import Optimizer
+
+from tensorcheck.observe.heap import living
 
 
 def optimized_parameters() -> set[int]:
@@ -12,9 +13,7 @@ def optimized_parameters() -> set[int]:
 
     It asks the whole heap, which takes longer than a step may.
     """
-    # `type(...)` and not `isinstance`: that would run the `__class__` property of any lazy proxy on the heap.
-    optimizers = [thing for thing in gc.get_objects() if issubclass(type(thing), Optimizer)]
-    return {id(tensor) for each in optimizers for tensor in parameters_of(each)}
+    return {id(tensor) for each in living(Optimizer) for tensor in parameters_of(each)}
 
 
 def parameters_of(optimizer: Optimizer) -> Iterator[Tensor]:

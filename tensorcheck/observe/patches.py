@@ -116,6 +116,8 @@ def _tell(listener: Listener, what: Callable[..., None], *details: object) -> No
     if not listener.is_off:
         try:
             what(*details)
+        except RecursionError:  # the user's stack is used up: their own exception says so, and we have no room to
+            return
         except Exception as fault:  # noqa: BLE001 - a fault of ours never reaches the user
             listener.fault(fault)
 

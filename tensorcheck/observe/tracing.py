@@ -250,9 +250,9 @@ class Tracing:
 
     def module_left(self) -> None:
         """The module that was entered last is done."""
-        if self._running:
-            self._running.pop()
-            self.recorder.running.pop()
+        for running in (self._running, self.recorder.running):
+            if running:  # what entered when the user's stack was used up is in one of them alone
+                running.pop()
 
     def _faulted(self, error: Exception) -> None:
         self.end()
