@@ -321,9 +321,7 @@ class Session:
         """Explain an exception that is on its way to the user, once; it stays the same object and gains a note."""
         if not isinstance(error, Exception) or error is self._asked_for or _is_of_torch_alone(error):
             return
-        if isinstance(
-            error, RecursionError
-        ):  # no rule knows one, and there is no stack left to read hundreds of frames
+        if isinstance(error, RecursionError):  # no rule knows one, and no stack is left to read hundreds of frames
             return
         if self._is_explained(error):
             return

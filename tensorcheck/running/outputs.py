@@ -76,10 +76,13 @@ class Outputs:
         faults = list(self._write_baseline(record))
         record = self.counted(record)
         faults += self.save(record)
-        with suppress(OSError, ValueError):
+        try:
             self._print_closing(record, stderr)
             stderr.writelines(f"tensorcheck: {fault}\n" for fault in faults)
             stderr.flush()
+        except (OSError, ValueError) as error:  # the program may have closed stderr, or have no file left to open
+            with suppress(OSError, ValueError):
+                stderr.write(f"tensorcheck: the report could not be printed: {error}\n")
         return not faults and self._print_document(record)
 
     def save_trace(self, recorded: RecordedRun, stderr: TextIO) -> bool:

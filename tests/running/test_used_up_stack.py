@@ -39,7 +39,7 @@ def _crash(model: nn.Module, further_in: int) -> RecursionError | None:
 
 @pytest.mark.parametrize("through_modules", [True, False])
 @pytest.mark.parametrize("further_in", range(12))  # where exactly the stack ends: in a probe, a rule, a patch
-def test_a_used_up_stack_is_no_fault_of_ours(through_modules: bool, further_in: int) -> None:
+def test_a_used_up_stack_is_no_fault_of_ours(*, through_modules: bool, further_in: int) -> None:
     model = Endless(through_modules=through_modules)
     with tensorcheck.watch(model) as watch:
         error = _crash(model, further_in)

@@ -449,3 +449,22 @@ def test_what_a_compiled_model_asks_of_its_parameters_is_answered_as_before(scri
             print(type(error).__name__, error.__traceback__.tb_next)
     """)
     assert done.stdout.splitlines() == ["True", "False", "RuntimeError None"]
+
+
+def test_a_report_that_cannot_be_printed_is_told(script: Script) -> None:
+    done = script.run(
+        """
+        import resource
+        resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))
+        kept = []
+        try:
+            while True:
+                kept.append(open(os.devnull))
+        except OSError:
+            nn.Linear(4, 2)(torch.zeros(2, 5))
+        """,
+        check=1,
+    )
+
+    assert "mat1 and mat2 shapes cannot be multiplied (2x5 and 4x2)" in done.stderr
+    assert "tensorcheck: the report could not be printed: [Errno 24]" in done.stderr
