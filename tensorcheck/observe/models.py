@@ -74,6 +74,8 @@ class ModelProbe(Probe):
         """The signature of the call that is under way."""
         self._clean: dict[Hashable, bool] = {}
         """The signatures in which nothing was found, and whether the output required a gradient."""
+        self._varies = False
+        """Whether its output was seen to depend on its input."""
         self._modules = ModuleCalls(sink, subject)
         self._evaluations = Evaluations(sink, subject)
 
@@ -176,7 +178,7 @@ class ModelProbe(Probe):
         if required_grad is None:
             required_grad = any(tensor.requires_grad for tensor in tensors_in(result))
             self._judge(model, args, kwargs, result, look)
-        if grad and training and self.sink.tracing.is_open:
+        if grad and training and self.sink.tracing.is_open and not self._varies:
             self._sample(args, result)
         if grad:
             subject.is_training, subject.output_required_grad = training, required_grad
@@ -185,6 +187,7 @@ class ModelProbe(Probe):
 
     def _sample(self, args: tuple[Any, ...], result: object) -> None:
         constant = is_constant(args, result)
+        self._varies = constant is False
         if constant is not None:
             outputs = named_tensors(result, "output")
             event = OutputSampled(self._subject.step, constant, outputs, self.sink.sites.here())

@@ -4,6 +4,7 @@ Values are read, which waits for the device; so it is done in traced steps, and 
 """
 
 import weakref
+from collections import defaultdict
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -47,12 +48,18 @@ class ZeroGradients:
         self._suspected: dict[tuple[Subject, int], _Suspected] = {}
         self._arrived: dict[Subject, frozenset[str]] = {}
         """Of each model the parameters whose gradients were zero when the last `backward` ended."""
+        self._moved: defaultdict[Subject, set[str]] = defaultdict(set)
+        """Of each model those that had another gradient once: they are not looked at again."""
 
     def arrived(self, subject: Subject) -> None:
         """A `backward` of a traced step ended: what is zeroed by hand later had a gradient."""
         if self._sink.wants(GradientsZero):
-            given = {name: tensor for name, tensor in subject.parameters() if tensor.grad is not None}
+            moved = self._moved[subject]
+            given = {
+                name: tensor for name, tensor in subject.parameters() if name not in moved and tensor.grad is not None
+            }
             self._arrived[subject] = frozenset(_zero(given))
+            moved |= given.keys() - self._arrived[subject]
 
     def look(self, subject: Subject, optimizer: Optimizer, held: Mapping[str, Tensor]) -> None:
         """A traced step: which of these gradients are zero."""
@@ -66,7 +73,7 @@ class ZeroGradients:
             known.parameters = {name: each for name, each in known.parameters.items() if name in arrived}
             self._narrow(known)
         elif given:
-            zero = {name: each for name, each in _zero(given).items() if name in arrived}
+            zero = _zero({name: each for name, each in given.items() if name in arrived})
             references = {name: weakref.ref(tensor) for name, tensor in zero.items()}
             self._suspected[key] = _Suspected(subject, weakref.ref(optimizer), references, frozenset(given))
 
