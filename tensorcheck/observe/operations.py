@@ -37,6 +37,8 @@ from tensorcheck.trace import Operation, Origin, Trace
 
 Find = Callable[[Tensor], tuple[Origin, str]]
 """Says what a tensor is that no operation was seen to make."""
+Reader = Callable[[Callable[..., Any], tuple[Any, ...], dict[str, Any], object], None]
+"""Looks at the numbers that a function was given and made."""
 
 
 _MOST_KEPT = 8
@@ -59,6 +61,8 @@ class Recorder(TorchFunctionMode):
         self.is_paused = False
         self.hearing: dict[Callable[..., Any], Callable[[tuple[Any, ...], dict[str, Any]], None]] = {}
         """Who is told of the arguments of which function."""
+        self.reading: dict[Callable[..., Any], Reader] = {}
+        """Who looks at the values of which function's arguments and result; of one in place, when they are changed."""
         self._weights = Weights() if fingerprint else None
         self._raw = self._begun(0)
         """The step that was recorded last, and is being recorded."""
@@ -102,6 +106,9 @@ class Recorder(TorchFunctionMode):
                 heard = self.hearing.get(func)
                 if heard is not None:
                     heard(args, kwargs or {})
+                reader = self.reading.get(func)
+                if reader is not None:
+                    reader(func, args, kwargs or {}, result)
             except RecursionError:  # the user's stack is used up, and to say so would need more of it
                 self.is_paused = True
             except Exception as fault:  # noqa: BLE001 - a fault of ours never reaches the user

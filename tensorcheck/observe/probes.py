@@ -22,6 +22,7 @@ from tensorcheck.observe.metrics import MetricProbe
 from tensorcheck.observe.mode_calls import ModeProbe
 from tensorcheck.observe.models import ModelProbe
 from tensorcheck.observe.new_layers import NewLayerProbe
+from tensorcheck.observe.number_looks import NumberProbe
 from tensorcheck.observe.optimizers import ModuleZeroGradProbe, OptimizerProbe, ZeroGradProbe, subjects_of
 from tensorcheck.observe.probe import Probe, Sink
 from tensorcheck.observe.recording import RecordingProbe
@@ -45,6 +46,7 @@ def all_probes(sink: Sink) -> Iterator[Probe]:
     yield WorkerProbe(sink)
     yield MetricProbe(sink)
     yield DropoutProbe(sink)
+    yield NumberProbe(sink)
     yield IndexProbe(sink)
     yield RecordingProbe(sink)
     yield LaterTraceProbe(sink)

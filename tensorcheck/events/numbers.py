@@ -1,0 +1,51 @@
+"""What became of numbers in a traced step, where their dtype could not hold what was meant."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from tensorcheck.events.event import Event, Instrument
+from tensorcheck.sites import Site
+
+
+@dataclass(frozen=True, slots=True)
+class NumbersChanged(Event):
+    """An operation of the user's gave other numbers than those that it stands for."""
+
+    instrument: ClassVar[Instrument] = Instrument.TRACE
+
+    given: str
+    """The dtype that they had."""
+    made: str
+    """The dtype that they have."""
+    changed: int
+    """How many numbers became others."""
+    count: int
+    """Of how many."""
+    first: float
+    """One of these numbers, as it should be."""
+    became: float
+    """What it is."""
+    lowest: float
+    highest: float
+    """The range of the numbers as they should be."""
+    site: Site
+
+
+@dataclass(frozen=True, slots=True)
+class CastOverflowed(NumbersChanged):
+    """A cast to a dtype that does not reach as far as the values."""
+
+
+@dataclass(frozen=True, slots=True)
+class IntegersWrapped(NumbersChanged):
+    """A sum, difference or product of small integers left the range of their dtype and came in at its other end."""
+
+
+@dataclass(frozen=True, slots=True)
+class FractionsCut(NumbersChanged):
+    """Numbers between -1 and 1 became integers, nearly all of them 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class MaskInverted(NumbersChanged):
+    """`~` of integers that are all 0 or 1, which inverts each of their bits."""
