@@ -34,6 +34,18 @@ class Fed:
 
 
 @dataclass(frozen=True, slots=True)
+class TargetValues:
+    """What the targets of a loss are like, which takes them whatever they are."""
+
+    lowest: float
+    highest: float
+    is_whole: bool
+    """Whether they all are integers."""
+    hot: int
+    """How many of one sample's are not 0, at most, along the dim of the classes."""
+
+
+@dataclass(frozen=True, slots=True)
 class LossComputed(Event):
     """A loss of `torch.nn.functional` returned, with operands not seen before."""
 
@@ -51,6 +63,8 @@ class LossComputed(Event):
     """The least of its targets, of a loss that is fed with what can't be negative; else None."""
     first_value: float | None = None
     """What came out, if that was before the first step of an optimizer and its input is known to come from a layer."""
+    target_values: TargetValues | None = None
+    """What its targets are like, where that was read: of losses that read meaning into numbers."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ from tensorcheck.observe.patches import PATCHES
 from tensorcheck.observe.probe import Probe, Sink
 from tensorcheck.observe.readable import may_read
 from tensorcheck.observe.stack import standing
+from tensorcheck.observe.target_values import target_values
 from tensorcheck.sites import Site
 from tensorcheck.tensors import TensorMeta
 
@@ -74,14 +75,16 @@ class LossProbe(Probe):
             evaluated_beside(self.sink)
         if isinstance(given, Tensor) and isinstance(target, Tensor) and isinstance(result, Tensor):
             with torch._C.DisableTorchFunction():  # noqa: SLF001 - a user's mode must not see us read a dtype
-                self._computed(given, target, result, reduction=str(kwargs.get("reduction", "mean")))
+                self._computed(given, target, result, args, kwargs)
 
     def _leave(self) -> None:
         self._depth -= 1
         if self.sink.tracing.is_open:
             self.sink.tracing.resume()
 
-    def _computed(self, given: Tensor, target: Tensor, output: Tensor, *, reduction: str) -> None:
+    def _computed(
+        self, given: Tensor, target: Tensor, output: Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> None:
         look = (signature(given), signature(target), given.shape == target.shape, output.dim(), type(given.grad_fn))
         if look in self._clean or TracingContext.try_get() is not None:
             return
@@ -98,11 +101,12 @@ class LossProbe(Probe):
             input=operands["input"],
             target=operands["target"],
             output=tensor_meta(output),
-            reduction=reduction,
+            reduction=str(kwargs.get("reduction", "mean")),
             site=self.sink.sites.here(),
             fed=source,
             least_target=self._read(target.detach().amin) if _is_never_negative(source) else None,
             first_value=self._read(output.detach().mean) if self.sink.step == 0 and source is not None else None,
+            target_values=target_values(self._function, args, kwargs, given, target),
         )
         if not self.sink.emit(event, signature=key):
             self._clean.add(look)

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 
-from tensorcheck.events.backward import LossComputed
+from tensorcheck.events.backward import LossComputed, TargetValues
 from tensorcheck.events.checkpoint import WeightsLoaded
 from tensorcheck.findings import Finding, Severity
 from tensorcheck.knowledge.activations import LAYERS
@@ -65,7 +65,12 @@ class InitialLoss(Rule[LossComputed | WeightsLoaded]):
         fed, shape = event.fed, event.input.meta.shape
         classes = shape[1] if len(shape) > 1 else shape[0]
         is_plain = fed is not None and fed.by in LAYERS and not fed.is_scaled and event.reduction == "mean"
-        if not is_plain or classes < _LEAST_CLASSES or not value > _NOTEWORTHY * math.log(classes):
+        if (
+            not is_plain
+            or not _sums_to_one(event.target_values)
+            or classes < _LEAST_CLASSES
+            or not value > _NOTEWORTHY * math.log(classes)
+        ):
             return
         found = self._finding(event, value, classes)
         is_far = value > _FAR * math.log(classes)
@@ -85,3 +90,8 @@ class InitialLoss(Rule[LossComputed | WeightsLoaded]):
 _NOTEWORTHY = 3
 _FAR = 5
 _LEAST_CLASSES = 2
+
+
+def _sums_to_one(targets: TargetValues | None) -> bool:
+    """Whether targets that are probabilities may be so; weighted ones make any loss large."""
+    return targets is None or (targets.highest <= 1 and not (targets.is_whole and targets.hot > 1))
