@@ -134,7 +134,7 @@ def test_a_look_that_fails_switches_itself_off_and_leaves_the_trace_on(monkeypat
     monkeypatch.setattr("tensorcheck.observe.number_looks._cast", broken)
     model = nn.Linear(4, 1)
     with tensorcheck.watch(model, on_finding=list[Finding]().append) as watch:
-        model(BYTES.float()).sum().backward()
+        model(BYTES.long().float()).sum().backward()
 
     assert [finding.rule for finding in watch.findings] == ["TCK001"]
     assert "linear" in [operation.name for operation in watch.trace.operations]
