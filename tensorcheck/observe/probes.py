@@ -18,6 +18,7 @@ from tensorcheck.observe.learning_rates import LearningRateProbe
 from tensorcheck.observe.loaders import LoaderProbe
 from tensorcheck.observe.loss_functions import LOSSES
 from tensorcheck.observe.losses import LossProbe
+from tensorcheck.observe.lost_numbers import LostNumberProbe
 from tensorcheck.observe.metrics import MetricProbe
 from tensorcheck.observe.mode_calls import ModeProbe
 from tensorcheck.observe.models import ModelProbe
@@ -38,6 +39,7 @@ def all_probes(sink: Sink) -> Iterator[Probe]:
     yield ZeroGradProbe(sink, optimizers)
     yield BackwardProbe(sink, optimizers)
     yield GradientFlowProbe(sink, optimizers)
+    yield LostNumberProbe(sink)
     yield KeptGraphProbe(sink, optimizers)
     yield NewLayerProbe(sink, optimizers)
     yield LoaderProbe(sink)

@@ -1,0 +1,64 @@
+"""What the numbers of a step had become."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from tensorcheck.events.event import Event, Instrument
+from tensorcheck.events.optimizer import StepTaken
+from tensorcheck.peeks import Statistics
+from tensorcheck.sites import Site
+from tensorcheck.tensors import TensorMeta
+
+Where = Literal["forward", "backward"]
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """What the values of one operand or result were like.
+
+    >>> values = Statistics(4, 0.0, 3.0, mean=1.5, std=1.29, zeros=1)
+    >>> str(Range("self", TensorMeta((4,), "float32", "cpu"), values))
+    'float32[4] cpu, 0 to 3, 25% zero'
+    """
+
+    name: str
+    """What PyTorch calls it: `self`, `other`, `result`."""
+    meta: TensorMeta
+    values: Statistics
+
+    def __str__(self) -> str:
+        low, high = self.values.lowest, self.values.highest
+        finite = [] if low is None or high is None else [f"{low:.3g} to {high:.3g}" if low != high else f"{low:.3g}"]
+        named = {"nan": "NaN", "inf": "infinite", "zeros": "zero"}
+        shares = [f"{share} {word}" for what, word in named.items() if (share := self.values.share(what))]
+        return ", ".join([str(self.meta), *finite, *shares])
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """An operation of the forward pass, with the values that autograd had saved of it."""
+
+    name: str
+    """Its function's, as the user called it where the line is known."""
+    node: str
+    """Autograd's name for it."""
+    ranges: tuple[Range, ...]
+    site: Site | None
+    """The user's line; None where no step was traced that made the same graph."""
+    module: str
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class NumbersLost(Event):
+    """An optimizer stepped with a gradient that is NaN or infinite, and where that began is known."""
+
+    instrument: ClassVar[Instrument] = Instrument.GUARD
+    needs: ClassVar[tuple[type[Event], ...]] = (StepTaken,)
+
+    where: Where
+    """Whether the operation gave such a value, or only its gradient."""
+    made: Made
+    loss: float
+    """What `backward` was called on."""
+    backward: Site | None

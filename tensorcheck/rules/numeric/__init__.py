@@ -1,0 +1,1 @@
+"""Numbers that leave their range or say nothing any more: TCK6xx."""
