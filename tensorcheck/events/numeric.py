@@ -62,3 +62,15 @@ class NumbersLost(Event):
     loss: float
     """What `backward` was called on."""
     backward: Site | None
+
+
+@dataclass(frozen=True, slots=True)
+class ScaledUsed(Event):
+    """In two steps, gradients or a loss that a gradient scaler had multiplied were used as if they had not been."""
+
+    how: Literal["clipped", "stepped", "scaled"]
+    """The gradients were clipped, or an optimizer stepped with them; or the loss was multiplied again."""
+    scale: float
+    site: Site | None
+    step_site: Site | None = None
+    """Where the gradients would have been divided by it; None where they never are."""

@@ -4,7 +4,7 @@ What is wrong with an order shows in the first steps or never, so that the rest 
 """
 
 from contextlib import ExitStack
-from types import CodeType, FunctionType, GeneratorType
+from types import FunctionType
 from typing import Any, ClassVar
 
 import torch
@@ -18,6 +18,7 @@ from tensorcheck.events.event import Event
 from tensorcheck.events.loop import CallKind, LoopCall, LoopFollowed, StepNotCalled
 from tensorcheck.events.optimizer import OutsiderTrained
 from tensorcheck.observe.call_log import CallLog
+from tensorcheck.observe.clipped import clipped_parameters
 from tensorcheck.observe.followed import FollowedOptimizers
 from tensorcheck.observe.patches import PATCHES, Listener
 from tensorcheck.observe.probe import Probe, Sink
@@ -157,27 +158,13 @@ class _Clipped(_Part):
         """Gradients are about to be clipped."""
         if self.probe.hears:
             self.probe.log.look_for_hands()
-            self._given = _listed(args[0] if args else kwargs.get("parameters"))
+            self._given = clipped_parameters(args[0] if args else kwargs.get("parameters"))
 
     def returned(self, args: tuple[Any, ...], kwargs: dict[str, Any], result: object) -> None:  # noqa: ARG002
         """They were."""
         given, self._given = self._given, None
         if self.probe.hears:
             self.probe.log.clipped(given)
-
-
-def _listed(parameters: object) -> list[Tensor] | None:
-    """What a clipping was given, without using up a generator; None where that can't be told."""
-    match parameters:
-        case Tensor():
-            return [parameters]
-        case list() | tuple():
-            return [each for each in parameters if isinstance(each, Tensor)]
-        case GeneratorType(gi_code=CodeType(co_name="parameters")) if parameters.gi_frame is not None:
-            module = parameters.gi_frame.f_locals.get("self")
-            return list(nn.Module.parameters(module)) if isinstance(module, nn.Module) else None
-        case _:
-            return None
 
 
 class _Unscaled(_Part):

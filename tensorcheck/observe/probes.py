@@ -27,6 +27,7 @@ from tensorcheck.observe.number_looks import NumberProbe
 from tensorcheck.observe.optimizers import ModuleZeroGradProbe, OptimizerProbe, ZeroGradProbe, subjects_of
 from tensorcheck.observe.probe import Probe, Sink
 from tensorcheck.observe.recording import RecordingProbe
+from tensorcheck.observe.scaling import ScalingProbe
 from tensorcheck.observe.schedulers import SchedulerProbe
 from tensorcheck.observe.schedules import ScheduleProbe
 from tensorcheck.observe.worker_seeds import WorkerProbe
@@ -52,6 +53,7 @@ def all_probes(sink: Sink) -> Iterator[Probe]:
     yield IndexProbe(sink)
     yield RecordingProbe(sink)
     yield LaterTraceProbe(sink)
+    yield ScalingProbe(sink)
     yield SchedulerProbe(sink, optimizers)
     yield ScheduleProbe(sink, optimizers)
     yield LearningRateProbe(sink, optimizers)
