@@ -8,6 +8,7 @@ from tensorcheck.events.optimizer import StepTaken
 from tensorcheck.peeks import Statistics
 from tensorcheck.sites import Site
 from tensorcheck.tensors import TensorMeta
+from tensorcheck.trace import Operation
 
 Where = Literal["forward", "backward"]
 
@@ -74,3 +75,19 @@ class ScaledUsed(Event):
     site: Site | None
     step_site: Site | None = None
     """Where the gradients would have been divided by it; None where they never are."""
+
+
+@dataclass(frozen=True, slots=True)
+class HalfUnscaled(Event):
+    """In a traced step, gradients went through float16 with no gradient scaler alive and no scaled loss."""
+
+    instrument: ClassVar[Instrument] = Instrument.TRACE
+    needs: ClassVar[tuple[type[Event], ...]] = (StepTaken,)
+
+    operation: Operation
+    """The first that computed with weights in float16."""
+    count: int
+    """How many such operations there were in the step."""
+    zeros: float
+    """The share of the gradients' values that are exactly zero."""
+    backward: Site | None

@@ -9,6 +9,7 @@ from tensorcheck.observe.evaluations import EvaluationProbe
 from tensorcheck.observe.followed import FollowedOptimizers
 from tensorcheck.observe.freezing import FreezeProbe
 from tensorcheck.observe.gradient_flow import GradientFlowProbe
+from tensorcheck.observe.half_gradients import HalfGradientProbe
 from tensorcheck.observe.indices import IndexProbe
 from tensorcheck.observe.kept_graphs import KeptGraphProbe
 from tensorcheck.observe.kept_weights import KeptWeightsProbe
@@ -53,6 +54,7 @@ def all_probes(sink: Sink) -> Iterator[Probe]:
     yield IndexProbe(sink)
     yield RecordingProbe(sink)
     yield LaterTraceProbe(sink)
+    yield HalfGradientProbe(sink)
     yield ScalingProbe(sink)
     yield SchedulerProbe(sink, optimizers)
     yield ScheduleProbe(sink, optimizers)
