@@ -24,7 +24,7 @@ from tensorcheck.observe.optimized import parameters_of
 from tensorcheck.observe.patches import PATCHES
 from tensorcheck.observe.probe import Probe, Sink
 from tensorcheck.observe.raw_steps import RawOperation, RawStep, operation_of
-from tensorcheck.observe.readable import may_read
+from tensorcheck.observe.readable import may_read_outside
 from tensorcheck.observe.saved_values import (
     AnyNode,
     first_not_finite,
@@ -78,7 +78,7 @@ class LostNumberProbe(Probe):
 
     def before(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """A graph is about to be used up."""
-        if self._is_done or not self.sink.subjects or not self.sink.hears_this_thread() or not may_read():
+        if self._is_done or not self.sink.subjects or not self.sink.hears_this_thread() or not may_read_outside():
             return
         if self._has_stepped:
             self._has_stepped, self._pending = False, None

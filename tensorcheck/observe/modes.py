@@ -19,7 +19,12 @@ from torch.utils._device import DeviceContext
 
 def is_capturing() -> bool:
     """Whether something in this process was compiled, or a trace of PyTorch's own is being made of what runs now."""
-    return _something_is_compiled() or is_compiling() or is_tracing() or _is_fx_tracing() or _is_making_fx()
+    return _something_is_compiled() or is_capturing_now()
+
+
+def is_capturing_now() -> bool:
+    """Whether a trace of PyTorch's own is being made of what runs now."""
+    return is_compiling() or is_tracing() or _is_fx_tracing() or _is_making_fx()
 
 
 def _is_fx_tracing() -> bool:

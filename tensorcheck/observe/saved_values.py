@@ -180,7 +180,6 @@ def _is_singular(node: AnyNode) -> bool:
 
 _SINGULAR: dict[str, _Test] = {
     "SqrtBackward0": lambda saved: saved["result"] == 0,
-    "RsqrtBackward0": lambda saved: saved["result"].isinf(),
     "ReciprocalBackward0": lambda saved: saved["result"].isinf(),
     "ExpBackward0": lambda saved: saved["result"].isinf(),
     "LogBackward0": lambda saved: saved["self"] == 0,

@@ -191,3 +191,17 @@ def test_nothing_of_the_graph_is_kept() -> None:
             del out
 
         assert [each.expired() for each in storages] == [True] * 3
+
+
+def test_an_operation_beside_a_compiled_model_is_named() -> None:
+    model = nn.Linear(4, 2)
+    compiled = torch.compile(model, backend="aot_eager")
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with tensorcheck.watch(model, on_finding=list[Finding]().append) as watch:
+        for step in range(6):
+            optimizer.zero_grad()
+            (compiled(torch.rand(8, 4)).square() * (step < 5)).log().mean().backward()
+            optimizer.step()
+    torch._dynamo.reset()  # what is compiled anywhere in a process keeps the sessions after it from tracing
+
+    assert [finding.headline for finding in watch.findings] == ["`log` made the loss -inf in step 5"]
