@@ -15,6 +15,7 @@ __all__ = [
     "breakpoint_on",
     "explain",
     "peek",
+    "preflight",
     "simulate_device",
     "training",
     "watch",
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from tensorcheck.devices.simulating import simulate_device
     from tensorcheck.explaining import explain
     from tensorcheck.peeking import peek
+    from tensorcheck.preflighting import preflight
     from tensorcheck.report import Report
     from tensorcheck.session import FindingError
     from tensorcheck.watching import Watch, watch
@@ -38,6 +40,7 @@ else:  # hidden from type checkers, which would take every misspelt name for one
         "explain": "tensorcheck.explaining",
         "load_ipython_extension": "tensorcheck.notebook",
         "peek": "tensorcheck.peeking",
+        "preflight": "tensorcheck.preflighting",
         "simulate_device": "tensorcheck.devices.simulating",
         "unload_ipython_extension": "tensorcheck.notebook",
         "watch": "tensorcheck.watching",

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from tensorcheck.findings import Finding, Severity
+from tensorcheck.preflights import Preflight
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,8 @@ class Record:
     coverage: Coverage = Coverage()
     rank: int = 0
     """Which process of a distributed run it is of."""
+    preflight: Preflight | None = None
+    """What was learned of a step that was made without values, if this is of one."""
     rules: tuple[RuleFacts, ...] = ()
     """The rules of these findings, for the formats that explain them; a finding does without."""
 

@@ -43,6 +43,9 @@ COMMANDS: Mapping[str, LazyCommand] = {
     "train": LazyCommand(
         "tensorcheck.cli.train:train", "Train a small classifier with the reference loop, and watch it."
     ),
+    "preflight": LazyCommand(
+        "tensorcheck.cli.preflight:preflight", "Check a training step of a model before it costs anything."
+    ),
     "report": LazyCommand("tensorcheck.cli.report:report", "Print the report of a run in another format."),
     "replay": LazyCommand("tensorcheck.cli.replay:replay", "Repeat the failure that a capsule holds."),
     "diff": LazyCommand("tensorcheck.cli.diff:diff", "Print where two runs part: of commits, devices or dtypes."),
@@ -55,7 +58,7 @@ class LazyGroup(click.Group):
     """A group that imports a command only when that command runs.
 
     >>> LazyGroup("tensorcheck").list_commands(click.Context(click.Command("tensorcheck")))
-    ['run', 'train', 'report', 'replay', 'diff', 'rules', 'explain']
+    ['run', 'train', 'preflight', 'report', 'replay', 'diff', 'rules', 'explain']
     """
 
     def main(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - click's own signature

@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from tensorcheck.observe.describe import leaves
 from tensorcheck.observe.undisturbed import TimeIsUpError
@@ -41,6 +42,18 @@ _HOOKS = (
     "_state_dict_pre_hooks",
     "_load_state_dict_pre_hooks",
     "_load_state_dict_post_hooks",
+)
+
+
+_HOOKS_OF_OPTIMIZERS = frozenset(
+    {
+        "_optimizer_step_pre_hooks",
+        "_optimizer_step_post_hooks",
+        "_optimizer_state_dict_pre_hooks",
+        "_optimizer_state_dict_post_hooks",
+        "_optimizer_load_state_dict_pre_hooks",
+        "_optimizer_load_state_dict_post_hooks",
+    }
 )
 
 
@@ -85,6 +98,18 @@ class Copier:
         for module in model.modules():
             self._prepare(module)
         twin: nn.Module = self._deep(model)
+        return twin
+
+    def optimizer(self, optimizer: Optimizer) -> Optimizer:
+        """An optimizer of the copied parameters, without the hooks on it."""
+        for state in optimizer.state.values():
+            for value in state.values() if isinstance(state, dict) else ():
+                if isinstance(value, Tensor) and value.dim():  # the number of steps is read as a value
+                    self._note(value, value)
+        for name, value in vars(optimizer).items():
+            if name in _HOOKS_OF_OPTIMIZERS:
+                self._note(value, OrderedDict())
+        twin: Optimizer = self._deep(optimizer)
         return twin
 
     def inputs(self, value: Any) -> Any:  # noqa: ANN401 - whatever a model is called with

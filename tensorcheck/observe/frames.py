@@ -19,6 +19,8 @@ _TORCH = str(Path(torch.__file__).parent)
 _OURS = str(Path(tensorcheck.__file__).parent)
 _OUR_LOOP = str(Path(_OURS, "training"))
 """The reference loop is read, copied and blamed like any user's code."""
+_ON_OUR_BEHALF = str(Path(_OURS, "preflighting.py"))
+"""What calls the user's code by itself; who called that has no part in what is wrong there."""
 _LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
 
 
@@ -30,6 +32,8 @@ class Owner(Enum):
     """The standard library or an installed package."""
     TORCH = auto()
     OURS = auto()
+    OUTERMOST = auto()
+    """Ours too, but what is further out than this has nothing to do with what runs inside."""
 
 
 @functools.cache
@@ -37,6 +41,8 @@ def owner_of(filename: str) -> Owner:
     """Who wrote the code of this file."""
     if filename.startswith(_OUR_LOOP):
         return Owner.USER
+    if filename == _ON_OUR_BEHALF:
+        return Owner.OUTERMOST
     if filename.startswith((_OURS, "<tensorcheck")):
         return Owner.OURS
     if filename.startswith(_TORCH):
@@ -54,6 +60,8 @@ def user_frame() -> FrameType | None:
         owner = owner_of(frame.f_code.co_filename)
         if owner is Owner.USER:
             return frame
+        if owner is Owner.OUTERMOST:
+            return None
         if owner is Owner.INSTALLED and of_installed is None:
             of_installed = frame
         frame = frame.f_back

@@ -11,6 +11,7 @@ from tensorcheck.observe.describe import tensor_meta
 from tensorcheck.observe.frames import site_of_node
 from tensorcheck.observe.lineages import Lineages
 from tensorcheck.observe.stack import StackFrame
+from tensorcheck.observe.stood_for import numbers_of
 
 
 def operand_of(name: str, tensor: Tensor, node: ast.expr | None, user: StackFrame, lineages: Lineages) -> Operand:
@@ -34,6 +35,8 @@ def _bounds(tensor: Tensor) -> tuple[int | None, int | None]:
     """Least and greatest of the whole numbers in memory of this machine; reading others would wait for a device."""
     if is_lazy(tensor):
         return None, None
+    known = numbers_of(tensor)
+    tensor = tensor if known is None else known
     is_whole = not (tensor.is_floating_point() or tensor.is_complex() or tensor.is_quantized)
     if not is_whole or tensor.device.type != "cpu" or tensor.layout is not torch.strided or tensor.is_nested:
         return None, None

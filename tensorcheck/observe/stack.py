@@ -73,7 +73,7 @@ class StackFrame:
 def stack_of(traceback: TracebackType | None) -> list[StackFrame]:
     """The frames above the place where an exception was caught and those of its traceback, without ours."""
     frames = [*_running(), *(StackFrame(frame, instruction) for frame, instruction in frames_of(traceback))]
-    return [frame for frame in frames if frame.owner is not Owner.OURS]
+    return [frame for frame in frames if frame.owner not in (Owner.OURS, Owner.OUTERMOST)]
 
 
 @contextmanager
@@ -102,7 +102,7 @@ def _running() -> list[StackFrame]:
     frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - the way to walk frames without formatting them
     while frame is not None and _is_called_by_us(frame.f_code.co_filename):
         frame = frame.f_back
-    while frame is not None:
+    while frame is not None and owner_of(frame.f_code.co_filename) is not Owner.OUTERMOST:
         frames.append(StackFrame(frame, frame.f_lasti))
         frame = frame.f_back
     return frames[::-1]

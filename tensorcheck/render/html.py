@@ -47,6 +47,8 @@ def _rendered(template: str, record: Record, *, prefix: str) -> str:
             summary=sentences.summary(record),
             seen=sentences.seen(record.coverage),
             versions=sentences.versions(record),
+            step=sentences.step(record.preflight) if record.preflight is not None else "",
+            weights=sentences.weights(record.preflight) if record.preflight is not None else "",
             prefix=prefix,
         )
     )

@@ -13,6 +13,7 @@ from typing import Any
 
 from tensorcheck.findings import Finding, Related, Severity
 from tensorcheck.record import Coverage, Environment, Record, Skipped
+from tensorcheck.render.preflight_json import preflight_json, read_preflight
 from tensorcheck.sites import Site
 
 SCHEMA_VERSION = 1
@@ -52,6 +53,7 @@ def to_json(record: Record) -> Json:
         "summary": {severity.value: count for severity, count in record.counts.items()},
         "findings": [{**_finding(finding), "rank": record.rank} for finding in record.findings],
         "coverage": _coverage(record.coverage),
+        **({"preflight": preflight_json(record.preflight)} if record.preflight is not None else {}),
     }
 
 
@@ -124,6 +126,7 @@ def from_json(report: Mapping[str, Any]) -> Record:
             findings=tuple(map(_read_finding, report["findings"])),
             coverage=_read_coverage(report["coverage"]),
             rank=next((finding["rank"] for finding in report["findings"]), 0),
+            preflight=read_preflight(report["preflight"]) if "preflight" in report else None,
         )
     except KeyError as error:
         msg = f"this is no tensorcheck report: {error.args[0]!r} is missing"

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from tensorcheck.findings import Finding, Related
+from tensorcheck.preflights import Preflight
 from tensorcheck.record import Record
 from tensorcheck.render import sentences
 from tensorcheck.render.frame import Frame
@@ -38,7 +39,17 @@ def _blocks(record: Record) -> Iterator[str]:
     yield f"## tensorcheck: {sentences.summary(record)}"
     for finding in sentences.worst_first(record):
         yield from _finding(finding)
+    if record.preflight is not None:
+        yield from _preflight(record.preflight)
     yield from _closing(record)
+
+
+def _preflight(preflight: Preflight) -> Iterator[str]:
+    yield f"Step: {_prose(sentences.step(preflight))}."
+    if preflight.shapes.rows:
+        yield _block(str(preflight.shapes).splitlines())
+    yield f"{_prose(sentences.weights(preflight))}."
+    yield _block(str(preflight.memory).splitlines())
 
 
 def _finding(finding: Finding) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from tensorcheck.findings import Finding, Severity
+from tensorcheck.preflights import Preflight
 from tensorcheck.record import Coverage, Record
 from tensorcheck.render.harmless import harmless
 
@@ -61,6 +62,29 @@ def _seen(coverage: Coverage) -> Iterator[str]:
         yield f"{coverage.traced or 'none'} of them traced"
     if coverage.cost is not None:
         yield f"for {coverage.cost:.1%} of the run's time"
+
+
+def step(preflight: Preflight) -> str:
+    """How far a step went that was made without values.
+
+    >>> step(Preflight(passed=("forward", "loss"), failure="RuntimeError: one of the variables was modified"))
+    'the forward and the loss pass; then RuntimeError: one of the variables was modified'
+    """
+    names = [f"the {name}" for name in preflight.passed]
+    together = f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else "".join(names)
+    passed = f"{together} pass{'' if len(names) > 1 else 'es'}" if names else ""
+    end = preflight.failure or (preflight.stop and f"it stopped at {preflight.stop}")
+    return "; then ".join(filter(None, (passed, end)))
+
+
+def weights(preflight: Preflight) -> str:
+    """How many parameters there are.
+
+    >>> weights(Preflight(parameters=31400, trainable=0))
+    '31,400 parameters, none of them trainable'
+    """
+    trainable = "all" if preflight.trainable == preflight.parameters else f"{preflight.trainable:,}"
+    return f"{preflight.parameters:,} parameters, {trainable if preflight.trainable else 'none'} of them trainable"
 
 
 def versions(record: Record) -> str:

@@ -64,7 +64,7 @@ def render_report(record: Record, *, width: int = WIDTH) -> Text:
     ' = seen: 0 models, 0 steps'
     """
     findings = (render_finding(finding, width=width) for finding in sentences.worst_first(record))
-    return Text("\n\n").join([*findings, render_closing(record, width=width)])
+    return Text("\n\n").join([*findings, *_preflight(record), render_closing(record, width=width)])
 
 
 def render_closing(record: Record, *, width: int = WIDTH) -> Text:
@@ -74,6 +74,14 @@ def render_closing(record: Record, *, width: int = WIDTH) -> Text:
     ' = seen: 0 models, 0 steps'
     """
     return Text("\n").join(_closing(record, max(width, _LEAST_WIDTH)))
+
+
+def _preflight(record: Record) -> Iterator[Text]:
+    """What a step takes: each call of a module, and the bytes that are kept."""
+    if record.preflight is not None:
+        if record.preflight.shapes.rows:
+            yield Text(str(record.preflight.shapes))
+        yield Text(f"{sentences.weights(record.preflight)}\n\n{record.preflight.memory}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +215,8 @@ def _closing(record: Record, width: int) -> Iterator[Text]:
     margin = _Margin(0, width)
     worst = max((finding.severity for finding in record.findings), default=None)
     yield Text.assemble("tensorcheck: ", (sentences.summary(record), SEVERITY_STYLES[worst] if worst else "bold"))
+    if record.preflight is not None:
+        yield from margin.field("step:", [sentences.step(record.preflight)])
     yield from margin.field("seen:", [sentences.seen(record.coverage)])
     if record.coverage.experiments:
         yield from margin.field("experiments:", [", ".join(record.coverage.experiments)])
