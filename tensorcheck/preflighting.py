@@ -4,18 +4,21 @@ import linecache
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
+from torch.utils._pytree import tree_map
 
+from tensorcheck.devices.scope import META, really_on
+from tensorcheck.devices.simulating import simulate_device
 from tensorcheck.experiment.copies import CannotCopyError, Copier, Place
 from tensorcheck.experiment.given_parts import Given, given_of
 from tensorcheck.experiment.memory import MemoryCount
-from tensorcheck.experiment.strict_meta import OnMeta, StrictMeta, ValueNeededError
+from tensorcheck.experiment.strict_meta import OnMeta, StrictMeta, ValueNeededError, WithoutValues
 from tensorcheck.observe.describe import leaves
 from tensorcheck.observe.frames import Owner, Sites, frames_of, owner_of
 from tensorcheck.observe.stood_for import standing_for, storage_number
@@ -38,6 +41,7 @@ def preflight(
     batch: Any,  # noqa: ANN401 - whatever a loader yields
     loss_fn: LossFunction | None = None,
     optimizer: Optimizer | MakeOptimizer | None = None,
+    device: str | torch.device | None = None,
 ) -> Report:
     """Make one training step of a copy that has no values, and report what is wrong with it and what it takes.
 
@@ -46,6 +50,9 @@ def preflight(
     batch is a tensor, a pair `(inputs, target)`, a dictionary of arguments of `forward`, or a DataLoader of these, of
     which the first batch is taken. Without a loss function a loss is used that the model itself returns (as `.loss`,
     `["loss"]` or a tensor of one element). The optimizer is one that was built for this model, or a class of them.
+
+    With a device, such as `cuda`, which need not be there, the model and the batch are moved to it, and what else the
+    step uses has to be there too; without one devices play no part.
 
     A model whose `forward` can't take the batch raises a `ValueError`. What depends on values (`.item()`, an `if` on a
     tensor) ends the check there, and the report says where.
@@ -58,15 +65,24 @@ def preflight(
     given = given_of(model, batch, has_loss=loss_fn is not None)
     state = RandomState.now()
     try:
-        step = _Step.copied(model, given, loss_fn, optimizer)
+        step = _Step.copied(model, given, loss_fn)
+        with _devices(device):
+            return step.prepared(optimizer, device).make()
     except CannotCopyError as error:
         return _not_made(str(error))
     finally:
         state.restore()
-    try:
-        return step.make()
-    finally:
-        state.restore()
+
+
+@contextmanager
+def _devices(device: str | torch.device | None) -> Iterator[None]:
+    """Within, this device is there, if only in name."""
+    if device is None:
+        yield
+        return
+    kind, count = torch.device(device).type, (torch.device(device).index or 0) + 1
+    with simulate_device(kind, count), really_on(META):
+        yield
 
 
 class _Step:
@@ -77,21 +93,22 @@ class _Step:
         model: nn.Module,
         given: Given,
         loss_fn: LossFunction | None,
-        optimizer: Optimizer | None,
+        copier: Copier,
         numbers: dict[int, Tensor],
     ) -> None:
         self._model = model
         self._given = given
         self._loss_fn = loss_fn
-        self._optimizer = optimizer
+        self._copier = copier
         self._numbers = numbers
+        self._optimizer: Optimizer | None = None
         self._passed: list[str] = []
         self._failure = self._stop = ""
+        self.is_placed = False
+        """Whether devices play a part."""
 
     @classmethod
-    def copied(
-        cls, model: nn.Module, given: Given, loss_fn: LossFunction | None, optimizer: Optimizer | MakeOptimizer | None
-    ) -> "_Step":
+    def copied(cls, model: nn.Module, given: Given, loss_fn: LossFunction | None) -> "_Step":
         """A step of copies of these; raises a `CannotCopyError`."""
         copier = Copier(Place.META, None, time.monotonic() + _SECONDS_TO_COPY)
         twin = copier.model(model)
@@ -99,10 +116,29 @@ class _Step:
         parts = [given.args, given.kwargs, given.target]
         args, kwargs, target = copied = copier.inputs(parts)
         numbers = dict(_whole_numbers(parts, copied))
-        built = copier.optimizer(optimizer) if isinstance(optimizer, Optimizer) else None
-        if built is None and optimizer is not None:
-            built = optimizer([each for each in twin.parameters() if each.requires_grad])  # type: ignore[operator]
-        return cls(twin, replace(given, args=args, kwargs=kwargs, target=target), loss, built, numbers)
+        return cls(twin, replace(given, args=args, kwargs=kwargs, target=target), loss, copier, numbers)
+
+    def prepared(self, optimizer: Optimizer | MakeOptimizer | None, device: str | torch.device | None) -> "_Step":
+        """Ready to be made: with its optimizer, and on its device; raises a `CannotCopyError`."""
+        if isinstance(optimizer, Optimizer):
+            self._optimizer = self._copier.optimizer(optimizer)
+        if device is not None:
+            self._move(device)
+        if self._optimizer is None and optimizer is not None:
+            trained = [each for each in self._model.parameters() if each.requires_grad]
+            self._optimizer = optimizer(trained)  # type: ignore[operator]  # a class of them
+        return self
+
+    def _move(self, device: str | torch.device) -> None:
+        self.is_placed = True
+        self._model.to(device)
+        before = [self._given.args, self._given.kwargs, self._given.target]
+        args, kwargs, target = after = tree_map(lambda part: _moved(part, device), before)
+        for (_, here), (_, there) in zip(leaves(before, ""), leaves(after, ""), strict=True):
+            known = self._numbers.get(storage_number(here))
+            if known is not None:
+                self._numbers[storage_number(there)] = known
+        self._given = replace(self._given, args=args, kwargs=kwargs, target=target)
 
     def make(self) -> Report:
         """Make it, watched."""
@@ -131,7 +167,7 @@ class _Step:
     def _run(self, watch: Watch) -> None:
         try:
             with StrictMeta():
-                with OnMeta():
+                with WithoutValues() if self.is_placed else OnMeta():
                     loss = self._forward()
                 if loss is None:
                     return
@@ -175,6 +211,10 @@ def _lines() -> dict[str, Callable[..., Any]]:
 
 
 _LINES = _lines()
+
+
+def _moved(part: Any, device: str | torch.device) -> Any:  # noqa: ANN401 - a part of a batch
+    return part.to(device) if isinstance(part, Tensor) else part
 
 
 def _own_loss(outputs: Any) -> Tensor | None:  # noqa: ANN401 - whatever a model returns

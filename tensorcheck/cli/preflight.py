@@ -35,6 +35,7 @@ class SpecError(click.UsageError):
 @click.option("--target-dtype", metavar="NAME", help="By default what the loss takes.")
 @click.option("--loss", metavar="NAME", help="A loss of torch.nn.functional, or module:function.")
 @click.option("--optimizer", metavar="NAME", help="A class of torch.optim, such as AdamW.")
+@click.option("--device", metavar="NAME", help="Such as cuda, which need not be there.")
 @click.option("--format", "form", type=click.Choice(list(FORMATS)), default="text", show_default=True)
 @click.option("--report", "reports", multiple=True, type=click.Path(path_type=Path, dir_okay=False), metavar="PATH")
 @click.option("--fail-on", type=click.Choice(["error", "warning", "never"]), default="error", show_default=True)
@@ -47,6 +48,7 @@ def preflight(  # noqa: PLR0913 - one parameter an option
     target_dtype: str | None,
     loss: str | None,
     optimizer: str | None,
+    device: str | None,
     form: str,
     reports: Sequence[Path],
     fail_on: str,
@@ -65,7 +67,7 @@ def preflight(  # noqa: PLR0913 - one parameter an option
     sizes: dict[str, int] = {}
     shapes = [_shape(text, sizes) for text in inputs]
     wanted = _shape(target, sizes) if target is not None else None
-    report = _made(factory, shapes, dtypes, wanted, target_dtype, loss, optimizer)
+    report = _made(factory, shapes, dtypes, wanted, target_dtype, loss, optimizer, device)
     for path in reports:
         report.save(path)
     click.echo(report.render(form).rstrip("\n"))
@@ -90,6 +92,7 @@ def _made(  # noqa: PLR0913, PLR0917 - what the command was given
     target_dtype: str | None,
     loss: str | None,
     optimizer: str | None,
+    device: str | None,
 ) -> Report:
     import torch  # noqa: PLC0415 - `--help` does without
 
@@ -114,8 +117,8 @@ def _made(  # noqa: PLR0913, PLR0917 - what the command was given
         with OnMeta():
             model = make()
         inspect.signature(model.forward).bind(*batch[: len(shapes)])
-        return check(model, batch if len(batch) > 1 else batch[0], loss_fn, kind)
-    except (TypeError, ValueError) as error:
+        return check(model, batch if len(batch) > 1 else batch[0], loss_fn, kind, device)
+    except (TypeError, ValueError, RuntimeError) as error:  # of a factory, or of a device that nobody knows
         raise click.UsageError(str(error)) from error
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.overrides import _get_current_function_mode_stack
 from torch.utils._device import DeviceContext, _device_constructors
 
-from tensorcheck.devices.moving import device_of, made_on, to_device
+from tensorcheck.devices.moving import device_of, made_on, to_device, without_values
 from tensorcheck.devices.places import place_of, put
 from tensorcheck.devices.replacing import Replacements
 from tensorcheck.devices.scope import HERE, PHYSICAL, wanted
@@ -72,7 +72,7 @@ def _factory(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         with made_on(torch.device(asked)):
             return original(*args, **kwargs)
     with made_on(place):
-        return original(*args, **{**kwargs, "device": PHYSICAL})
+        return original(*args, **{**kwargs, "device": HERE.physical})
 
 
 def _made(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -80,7 +80,7 @@ def _made(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str,
     if any(isinstance(mode, DeviceContext) for mode in _get_current_function_mode_stack()):
         return original(*args, **kwargs)
     with made_on(PHYSICAL):
-        return original(*args, **kwargs)
+        return original(*args, **({**kwargs, "device": HERE.physical} if HERE.physical != PHYSICAL else kwargs))
 
 
 def _like(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -89,15 +89,23 @@ def _like(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     if asked is None:
         return original(*args, **kwargs)
     place = wanted(asked)
-    real = {**kwargs, "device": PHYSICAL if place is not None else asked}
+    real = {**kwargs, "device": HERE.physical if place is not None else asked}
     with made_on(place or torch.device(asked)):
         return original(*args, **real)
 
 
-def _from_data(
+def _from_data(original: Callable[..., Any], data: Any, *args: Any, **kwargs: Any) -> Any:
+    """From values, which are let go where nothing has any; but numbers alone are kept, for they are looked at."""
+    made = _from_values(original, data, *args, **kwargs)
+    if HERE.physical == PHYSICAL or made.is_meta or (made.numel() == 1 and place_of(made) is None):
+        return made
+    return without_values(made)
+
+
+def _from_values(
     original: Callable[..., Any], data: Any, *args: Any, device: Any = None, requires_grad: bool = False, **kwargs: Any
 ) -> Any:
-    """From values: made on the CPU and moved, but for a tensor that is there already."""
+    """Made on the CPU and moved, but for a tensor that is there already."""
     if device is None and isinstance(data, Tensor):
         device = device_of(data)
     if device is None or (wanted(device) is None and not _is_elsewhere(data)):

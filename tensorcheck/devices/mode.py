@@ -14,7 +14,7 @@ from tensorcheck.devices.generators import check_generator
 from tensorcheck.devices.places import UNDECIDED, place_of
 from tensorcheck.devices.replacing import leave_out_ours
 from tensorcheck.devices.rules import ALWAYS_JUDGED, Operand, Operation, place_of_result, two_or_raise_each
-from tensorcheck.devices.scope import HERE, PHYSICAL, raise_forked, wanted
+from tensorcheck.devices.scope import HERE, PHYSICAL, nothing_simulated, raise_forked, wanted
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class Placing(TorchDispatchMode):
         kwargs, place, is_pinned = _physical(kwargs, place) if kwargs else ({}, place, False)
         if known.makes_new and HERE.target is not None:
             place = HERE.target if HERE.target.type != PHYSICAL.type else None
-        result = func(*args, **kwargs)
+        result = func(*args, **kwargs) if HERE.physical == PHYSICAL else _without_values(func, args, kwargs)
         if known.makes_new and place is not None:
             _put_all(known, result, place, per_item)
         if is_pinned:
@@ -130,7 +130,7 @@ class Placing(TorchDispatchMode):
         tensors = [
             (name, tensor) for name, value in given for tensor in _tensors(value) if not places.is_undecided(tensor)
         ]
-        if any(tensor.is_meta and place_of(tensor) is None for _, tensor in tensors):
+        if any(_is_nowhere(tensor) for _, tensor in tensors):
             return _common_place(args, kwargs)[0], None
         written = dict(zip(known.names, known.written, strict=True))
         operands = [_operand(name, tensor, is_written=written.get(name, False)) for name, tensor in tensors]
@@ -139,6 +139,17 @@ class Placing(TorchDispatchMode):
             if tensor.requires_grad and not tensor.dim() and torch.is_grad_enabled():
                 self._bring_back(tensor, place_of(tensor) or PHYSICAL)
         return (place if place.type != "cpu" else None), None
+
+
+def _without_values(func: OpOverload[Any, Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    """Many an operation of the meta device is written in Python, and asks its operands where they really are."""
+    with nothing_simulated():
+        return func(*args, **kwargs)
+
+
+def _is_nowhere(tensor: Tensor) -> bool:
+    """Whether it is on the user's own meta device, which the rules of devices say nothing of."""
+    return tensor.is_meta and HERE.physical.type != "meta" and place_of(tensor) is None
 
 
 def _common_place(args: Sequence[Any], kwargs: Mapping[str, Any] | None) -> tuple[torch.device | None, bool, bool]:
@@ -197,11 +208,13 @@ def _physical(
     if asked is not None:
         meant = wanted(asked)
         if meant is not None:
-            real["device"], place = PHYSICAL, meant
-        elif asked.type != PHYSICAL.type:
+            real["device"], place = HERE.physical, meant
+        elif asked.type not in (PHYSICAL.type, HERE.physical.type):
             place = None
         elif place is None and HERE.target is None:
             place = UNDECIDED  # PyTorch's own code names the device that its operands really have
+        if asked.type == PHYSICAL.type:
+            real["device"] = HERE.physical
     is_pinned = bool(real.get("pin_memory"))
     if is_pinned:
         real["pin_memory"] = False

@@ -11,7 +11,7 @@ from torch import Tensor
 from tensorcheck.devices import places
 from tensorcheck.devices.places import place_of
 from tensorcheck.devices.replacing import Replacements
-from tensorcheck.devices.scope import HERE, PHYSICAL, current, simulated, wanted
+from tensorcheck.devices.scope import HERE, META, PHYSICAL, current, simulated, wanted
 from tensorcheck.devices.words import not_for_numpy, type_name
 
 _to: Any = torch._C.TensorBase.to
@@ -21,7 +21,12 @@ _requires_grad: Any = torch._C.TensorBase.requires_grad
 
 def device_of(tensor: Tensor) -> torch.device:
     """Where a tensor is, for whoever asks it."""
-    return (place_of(tensor) if HERE.key else None) or _device.__get__(tensor)
+    return (place_of(tensor) if HERE.key else None) or _place_of_rest(_device.__get__(tensor))
+
+
+def _place_of_rest(device: torch.device) -> torch.device:
+    """Where a tensor is that is on no simulated device: on the CPU, if all that is on it really is elsewhere."""
+    return PHYSICAL if HERE.simulations and device == HERE.physical else device
 
 
 @contextmanager
@@ -37,7 +42,7 @@ def made_on(device: torch.device | None) -> Iterator[None]:
 def moved(tensor: Tensor, device: torch.device, dtype: torch.dtype | None = None, **options: Any) -> Tensor:
     """A copy on another device, whose gradient comes back to this one."""
     source = device_of(tensor)
-    real = PHYSICAL if simulated(device.type) else device
+    real = HERE.physical if simulated(device.type) or device.type == PHYSICAL.type else device
     options.pop("copy", None)
     with made_on(device):
         copy: Tensor = _to(tensor, real, dtype or tensor.dtype, options.pop("non_blocking", False), True, **options)
@@ -52,6 +57,14 @@ def _moved_back(
     source: torch.device, gradients: tuple[Tensor | None, ...], _: tuple[Tensor | None, ...]
 ) -> tuple[Tensor | None, ...]:
     return tuple(moved(each, source) if each is not None and device_of(each) != source else each for each in gradients)
+
+
+def without_values(tensor: Tensor) -> Tensor:
+    """The same on the meta device, and where it is meant to be."""
+    with made_on(None):
+        copy: Tensor = _to(tensor.detach(), META, tensor.dtype, False, True)
+    places.put(copy, place_of(tensor))
+    return copy.requires_grad_(_requires_grad.__get__(tensor))
 
 
 class BringBack:

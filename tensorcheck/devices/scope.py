@@ -17,7 +17,8 @@ from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_mod
 KINDS = ("cuda", "xpu", "mps")
 """The accelerators that can be simulated."""
 PHYSICAL = torch.device("cpu")
-"""Where everything really is."""
+"""What is on no simulated device is here; and all of it really is, unless a simulation is on the meta device."""
+META = torch.device("meta")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,8 @@ class _Here(threading.local):
     """Whether this process was forked while something was simulated."""
     target: torch.device | None = None
     """Where the copy that is being made is meant to be."""
+    physical = PHYSICAL
+    """Where everything really is: on the CPU, or on the meta device, where nothing is allocated."""
 
     def __init__(self) -> None:
         self.current: dict[str, int] = {}
@@ -123,6 +126,34 @@ def raise_forked(kind: str) -> None:
         "you must use the 'spawn' start method"
     )
     raise RuntimeError(msg)
+
+
+@contextmanager
+def really_on(device: torch.device) -> Iterator[None]:
+    """Within, what a simulation makes really is on this device, the CPU or the meta device."""
+    before, HERE.physical = HERE.physical, device
+    try:
+        yield
+    finally:
+        HERE.physical = before
+
+
+@contextmanager
+def nothing_simulated() -> Iterator[None]:
+    """Within, every device is the real one."""
+    simulations, key, target = HERE.simulations, HERE.key, HERE.target
+    HERE.simulations, HERE.key, HERE.target = (), "", None
+    try:
+        yield
+    finally:
+        HERE.simulations, HERE.key, HERE.target = simulations, key, target
+
+
+@contextmanager
+def outside() -> Iterator[None]:
+    """Within, nothing is simulated and no dispatch mode is on."""
+    with nothing_simulated(), _disable_current_modes():
+        yield
 
 
 @contextmanager

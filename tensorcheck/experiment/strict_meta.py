@@ -9,7 +9,9 @@ a batch that is at hand the whole numbers are known, and looked at where they ar
 
 import functools
 import re
+import sys
 from collections.abc import Callable, Iterator
+from types import FrameType
 from typing import Any
 
 import torch
@@ -20,6 +22,9 @@ from torch.utils._device import _device_constructors
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
+from tensorcheck.devices.scope import HERE, outside
+from tensorcheck.observe.frames import Owner, owner_of
+from tensorcheck.observe.patches import FILE_NAME_THAT_WARNINGS_SKIP
 from tensorcheck.observe.stood_for import numbers_of
 from tensorcheck.observe.undisturbed import RandomState
 
@@ -56,6 +61,20 @@ class ValueNeededError(BaseException):
     """The program asked for a value, and on the meta device there is none; no `Exception`, for it is no mistake."""
 
 
+def _needs_value(name: str) -> BaseException:
+    """What to raise where a value is asked for; what of ours asks for one has to go on without."""
+    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - the way to walk frames without making a list
+    while frame is not None and _is_on_the_way(frame.f_code.co_filename):
+        frame = frame.f_back
+    if frame is not None and owner_of(frame.f_code.co_filename) is Owner.OURS:
+        return RuntimeError(f"{name}: there is no value on the meta device")
+    return ValueNeededError(name)
+
+
+def _is_on_the_way(filename: str) -> bool:
+    return filename in (__file__, FILE_NAME_THAT_WARNINGS_SKIP) or owner_of(filename) is Owner.TORCH
+
+
 class StrictMeta(TorchDispatchMode):
     """Within, what runs on the meta device raises what it would raise where it computes.
 
@@ -83,7 +102,7 @@ class StrictMeta(TorchDispatchMode):
         tensors = [each for each in tree_leaves((args, given)) if isinstance(each, Tensor)]
         if any(each.is_meta for each in tensors):
             if func.overloadpacket in _VALUE_NEEDED:
-                raise ValueNeededError(func.overloadpacket.__name__)
+                raise _needs_value(func.overloadpacket.__name__)
             self._try(func, args, given, tensors)
             return _made(func, args, given, tensors)
         return func(*args, **given)
@@ -108,26 +127,34 @@ def _made(func: OpOverload, args: tuple[Any, ...], kwargs: dict[str, Any], tenso
     """What an operation returns; of a small one that raises, what the CPU says is what counts."""
     try:
         return func(*args, **kwargs)
-    except Exception:
-        if sum(each.numel() for each in tensors) > _SMALL_TO_FAIL:
+    except Exception as error:
+        is_of_devices = HERE.simulations and "device" in str(error)  # of which the CPU knows nothing
+        if is_of_devices or sum(each.numel() for each in tensors) > _SMALL_TO_FAIL:
             raise
-        small_args, small_kwargs = tree_map(lambda each: _stand_in(each, None), (args, kwargs))
-        result = func(*small_args, **small_kwargs)  # most likely it raises too, in other words
+        small_args, small_kwargs = _stand_ins(args, kwargs, None)
+        with outside():
+            result = func(*small_args, **small_kwargs)  # most likely it raises too, in other words
         return tree_map(lambda each: each.to("meta") if isinstance(each, Tensor) else each, result)
 
 
 def _passes(func: OpOverload, args: tuple[Any, ...], kwargs: dict[str, Any], size: int | None) -> bool:
     """Whether an operation passes with tensors of this size; what it raises for any size is raised."""
-    small_args, small_kwargs = tree_map(lambda each: _stand_in(each, size), (args, kwargs))
+    small_args, small_kwargs = _stand_ins(args, kwargs, size)
     if size is not None and func in _FITTED:
         small_args = _FITTED[func](small_args, size)
     try:
-        func(*small_args, **small_kwargs)
+        with outside():
+            func(*small_args, **small_kwargs)
     except Exception as error:
         if _OF_ANY_SIZE.search(str(error)):
             raise
         return False
     return True
+
+
+def _stand_ins(args: tuple[Any, ...], kwargs: dict[str, Any], size: int | None) -> Any:  # noqa: ANN401 - a pair of the same
+    with outside():
+        return tree_map(lambda each: _stand_in(each, size), (args, kwargs))
 
 
 def _stand_in(value: object, size: int | None) -> object:
@@ -197,19 +224,28 @@ class OnMeta(TorchFunctionMode):
         kwargs: dict[str, Any] | None = None,
     ) -> Any:  # noqa: ANN401 - the function's own result
         """Call the function with the meta device in place of another one."""
+        try:
+            return self._called(func, args, dict(kwargs or {}))
+        except (RuntimeError, NotImplementedError, TypeError, ValueError) as error:
+            if _OF_META.search(str(error)):
+                raise _needs_value(getattr(func, "__name__", "a function")) from None
+            raise
+
+    def _called(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401 - likewise
         if func in _MOVES:
             return args[0].to("meta")
         if func is Tensor.to:
             args = (args[0], *["meta" if _is_device(each) else each for each in args[1:]])
-        given = dict(kwargs or {})
-        if given.get("device") is not None or func in _factories():
-            given["device"] = "meta"
-        try:
-            return func(*args, **given)
-        except (RuntimeError, NotImplementedError, TypeError, ValueError) as error:
-            if _OF_META.search(str(error)):
-                raise ValueNeededError(getattr(func, "__name__", "a function")) from None
-            raise
+        if kwargs.get("device") is not None or func in _factories():
+            kwargs["device"] = "meta"
+        return func(*args, **kwargs)
+
+
+class WithoutValues(OnMeta):
+    """Within, what wants a value is told from what is wrong; devices are left as they are."""
+
+    def _called(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401 - likewise
+        return func(*args, **kwargs)
 
 
 _MOVES = frozenset({Tensor.cpu, Tensor.cuda, Tensor.xpu})

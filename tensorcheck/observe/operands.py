@@ -38,7 +38,8 @@ def _bounds(tensor: Tensor) -> tuple[int | None, int | None]:
     known = numbers_of(tensor)
     tensor = tensor if known is None else known
     is_whole = not (tensor.is_floating_point() or tensor.is_complex() or tensor.is_quantized)
-    if not is_whole or tensor.device.type != "cpu" or tensor.layout is not torch.strided or tensor.is_nested:
+    is_here = tensor.device.type == "cpu" and not tensor.is_meta
+    if not is_whole or not is_here or tensor.layout is not torch.strided or tensor.is_nested:
         return None, None
     try:
         with torch.no_grad():

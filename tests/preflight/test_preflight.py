@@ -184,6 +184,82 @@ def test_a_word_that_is_not_in_the_vocabulary() -> None:
     assert [finding.rule for finding in report.findings] == ["TCK208"]
 
 
+class Centred(nn.Module):
+    """Subtracts a mean, which is a buffer or not."""
+
+    def __init__(self, *, is_buffer: bool) -> None:
+        super().__init__()
+        self.layer = nn.Linear(4, 2)
+        if is_buffer:
+            self.register_buffer("mean", torch.zeros(4))
+        else:
+            self.mean = torch.zeros(4)
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """`[batch, 4]` to `[batch, 2]`."""
+        scores: Tensor = self.layer(rows - self.mean)
+        return scores
+
+
+class Placed(nn.Module):
+    """Adds positions, made where the rows are or not."""
+
+    def __init__(self, *, with_device: bool) -> None:
+        super().__init__()
+        self.with_device = with_device
+        self.layer = nn.Linear(4, 4)
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """`[batch, 4]` to the same."""
+        places = torch.arange(4, device=rows.device) if self.with_device else torch.arange(4)
+        scores: Tensor = self.layer(rows) + places
+        return scores
+
+
+@pytest.mark.parametrize(
+    ("model", "batch", "loss_fn"),
+    [
+        (Digits(), (IMAGES, LABELS), nn.CrossEntropyLoss()),
+        (Centred(is_buffer=True), (torch.zeros(8, 4), torch.zeros(8, 2)), nn.MSELoss()),
+        (Placed(with_device=True), (torch.zeros(8, 4), torch.zeros(8, 4)), nn.HuberLoss()),
+        (nn.TransformerEncoderLayer(8, 2, 16), (torch.zeros(5, 3, 8), torch.zeros(5, 3, 8)), nn.L1Loss()),
+    ],
+    ids=["digits", "buffer", "places", "transformer"],
+)
+@pytest.mark.parametrize("kind", ["cuda", "cuda:1"])
+def test_a_healthy_step_passes_on_a_device_that_is_not_there(
+    model: nn.Module, batch: tuple[Tensor, Tensor], loss_fn: nn.Module, kind: str
+) -> None:
+    report = tensorcheck.preflight(model, batch, loss_fn, torch.optim.AdamW, device=kind)
+
+    assert report.findings == ()
+    assert learned(report).passed == ("forward", "loss", "backward", "optimizer step")
+    given = learned(report).shapes.rows[0].inputs[0].meta.device
+    assert given == ("cuda:0" if kind == "cuda" else kind)
+    assert all(parameter.device.type == "cpu" for parameter in model.parameters())
+
+
+@pytest.mark.parametrize(
+    ("model", "loss_fn", "rule", "named"),
+    [
+        (Centred(is_buffer=False), nn.MSELoss(), "TCK303", "self.mean"),
+        (Placed(with_device=False), nn.MSELoss(), "TCK303", "places"),
+        (nn.Linear(4, 4), nn.CrossEntropyLoss(weight=torch.ones(4)), "TCK302", "class weights"),
+    ],
+    ids=["attribute", "made in forward", "weights of a loss"],
+)
+def test_what_is_left_on_the_cpu_is_found_without_a_gpu(
+    model: nn.Module, loss_fn: nn.Module, rule: str, named: str
+) -> None:
+    report = tensorcheck.preflight(
+        model, (torch.zeros(8, 4), torch.zeros(8, dtype=torch.int64)), loss_fn, device="cuda"
+    )
+
+    assert [finding.rule for finding in report.findings] == [rule]
+    assert named in report.findings[0].headline
+    assert "same device" in learned(report).failure
+
+
 def test_the_first_batch_of_a_loader_is_taken() -> None:
     loader = DataLoader(TensorDataset(IMAGES, LABELS), batch_size=4)
 
