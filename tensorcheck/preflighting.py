@@ -62,26 +62,32 @@ def preflight(
     >>> print(report.findings[0].headline)
     `Linear` got 784 features but was built for 3136
     """
+    place = _accelerator(device)
     given = given_of(model, batch, has_loss=loss_fn is not None)
     state = RandomState.now()
     try:
         step = _Step.copied(model, given, loss_fn)
-        with _devices(device):
-            return step.prepared(optimizer, device).make()
+        with _devices(place):
+            return step.prepared(optimizer, place).make()
     except CannotCopyError as error:
         return _not_made(str(error))
     finally:
         state.restore()
 
 
+def _accelerator(device: str | torch.device | None) -> torch.device | None:
+    """The device, if it is one of those that a tensor can be left behind of."""
+    wanted = torch.device(device) if device is not None else None
+    return None if wanted is None or wanted.type in ("cpu", "meta") else wanted
+
+
 @contextmanager
-def _devices(device: str | torch.device | None) -> Iterator[None]:
+def _devices(device: torch.device | None) -> Iterator[None]:
     """Within, this device is there, if only in name."""
     if device is None:
         yield
         return
-    kind, count = torch.device(device).type, (torch.device(device).index or 0) + 1
-    with simulate_device(kind, count), really_on(META):
+    with simulate_device(device.type, (device.index or 0) + 1), really_on(META):
         yield
 
 
@@ -118,7 +124,7 @@ class _Step:
         numbers = dict(_whole_numbers(parts, copied))
         return cls(twin, replace(given, args=args, kwargs=kwargs, target=target), loss, copier, numbers)
 
-    def prepared(self, optimizer: Optimizer | MakeOptimizer | None, device: str | torch.device | None) -> "_Step":
+    def prepared(self, optimizer: Optimizer | MakeOptimizer | None, device: torch.device | None) -> "_Step":
         """Ready to be made: with its optimizer, and on its device; raises a `CannotCopyError`."""
         if isinstance(optimizer, Optimizer):
             self._optimizer = self._copier.optimizer(optimizer)
@@ -129,7 +135,7 @@ class _Step:
             self._optimizer = optimizer(trained)  # type: ignore[operator]  # a class of them
         return self
 
-    def _move(self, device: str | torch.device) -> None:
+    def _move(self, device: torch.device) -> None:
         self.is_placed = True
         self._model.to(device)
         before = [self._given.args, self._given.kwargs, self._given.target]
@@ -213,7 +219,7 @@ def _lines() -> dict[str, Callable[..., Any]]:
 _LINES = _lines()
 
 
-def _moved(part: Any, device: str | torch.device) -> Any:  # noqa: ANN401 - a part of a batch
+def _moved(part: Any, device: torch.device) -> Any:  # noqa: ANN401 - a part of a batch
     return part.to(device) if isinstance(part, Tensor) else part
 
 

@@ -260,6 +260,13 @@ def test_what_is_left_on_the_cpu_is_found_without_a_gpu(
     assert "same device" in learned(report).failure
 
 
+def test_on_the_cpu_itself_no_accelerator_is_needed() -> None:
+    report = tensorcheck.preflight(Centred(is_buffer=False), torch.zeros(8, 4), device="cpu")
+
+    assert report.findings == ()
+    assert learned(report).passed == ("forward",)
+
+
 def test_the_first_batch_of_a_loader_is_taken() -> None:
     loader = DataLoader(TensorDataset(IMAGES, LABELS), batch_size=4)
 
