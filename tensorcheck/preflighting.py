@@ -1,5 +1,6 @@
 """`tensorcheck.preflight`: one training step on the meta device, before it costs anything."""
 
+import inspect
 import linecache
 import time
 import warnings
@@ -132,7 +133,7 @@ class _Step:
             self._move(device)
         if self._optimizer is None and optimizer is not None:
             trained = [each for each in self._model.parameters() if each.requires_grad]
-            self._optimizer = optimizer(trained)  # type: ignore[operator]  # a class of them
+            self._optimizer = optimizer(trained) if trained else None  # type: ignore[operator]  # a class of them
         return self
 
     def _move(self, device: torch.device) -> None:
@@ -180,7 +181,7 @@ class _Step:
                 loss.backward()
                 self._passed.append("backward")
                 if self._optimizer is not None:
-                    self._optimizer.step()
+                    _step(self._optimizer)
                     self._passed.append("optimizer step")
         except ValueNeededError as error:
             self._stop = _where(error)
@@ -223,6 +224,17 @@ def _moved(part: Any, device: torch.device) -> Any:  # noqa: ANN401 - a part of 
     return part.to(device) if isinstance(part, Tensor) else part
 
 
+def _step(optimizer: Optimizer) -> None:
+    name = f"{type(optimizer).__name__}.step"
+    closure = inspect.signature(optimizer.step).parameters.get("closure")
+    if closure is not None and closure.default is closure.empty:  # it decides by the loss that this returns
+        raise ValueNeededError(name)
+    try:
+        optimizer.step()
+    except ValueNeededError:
+        raise ValueNeededError(name) from None
+
+
 def _own_loss(outputs: Any) -> Tensor | None:  # noqa: ANN401 - whatever a model returns
     """The loss that a model itself returns, if it does."""
     found = outputs.get("loss") if isinstance(outputs, dict) else getattr(outputs, "loss", outputs)
@@ -244,9 +256,9 @@ def _where(error: ValueNeededError) -> str:
         if owner_of(frame.f_code.co_filename) is Owner.USER
     ]
     if not users:
-        return f"{error} needs a value"
+        return f"it stopped, for {error} needs a value"
     site = Sites().at(*users[-1])
-    return f"{site}: `{site.code}` needs a value"
+    return f"it stopped at {site}: `{site.code}` needs a value"
 
 
 def _not_made(why: str) -> Report:
@@ -255,4 +267,5 @@ def _not_made(why: str) -> Report:
     watch.close()
     record = watch.report.record
     skipped = (Skipped("preflight", why),)
-    return Report(replace(record, coverage=replace(record.coverage, skipped=skipped), preflight=Preflight(stop=why)))
+    learned = Preflight(stop=f"no step was made: {why}")
+    return Report(replace(record, coverage=replace(record.coverage, skipped=skipped), preflight=learned))

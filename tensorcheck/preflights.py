@@ -67,7 +67,7 @@ class Preflight:
     failure: str = ""
     """The exception that ended it, in PyTorch's words."""
     stop: str = ""
-    """Where it had to stop for want of a value, and what asked for one."""
+    """That and where it had to stop for want of a value, or that no step could be made, in a sentence."""
 
 
 def readable(count: int) -> str:

@@ -42,23 +42,23 @@ _OF_ANY_SIZE = re.compile(
     re.IGNORECASE,
 )
 """What errors say that do not depend on values, nor, where sizes were changed, on these."""
-_VALUE_NEEDED = frozenset(
-    {
-        _ATEN._local_scalar_dense,  # noqa: SLF001 - the operation's own name
-        _ATEN.nonzero,
-        _ATEN.masked_select,
-        _ATEN._unique2,  # noqa: SLF001 - likewise
-        _ATEN.unique_consecutive,
-        _ATEN.unique_dim,
-        _ATEN.equal,
-        _ATEN.is_nonzero,
-    }
-)
-"""What can't go on without values; the sizes of its results depend on them."""
+_TAGS_OF_VALUES = (torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape)
+"""What PyTorch says of operations whose results, or the sizes of these, depend on values."""
+_VALUE_NEEDED = frozenset({_ATEN.equal, _ATEN.is_nonzero, _ATEN._pack_padded_sequence})  # noqa: SLF001 - its own name
+"""Others of which that is so."""
 
 
 class ValueNeededError(BaseException):
     """The program asked for a value, and on the meta device there is none; no `Exception`, for it is no mistake."""
+
+
+def _depends_on_values(func: OpOverload, args: tuple[Any, ...]) -> bool:
+    packet = func.overloadpacket
+    if packet is _ATEN.index:  # by numbers it is of a known size, by a mask it is not
+        return any(each is not None and each.dtype in (torch.bool, torch.uint8) for each in args[1])
+    if packet is _ATEN._ctc_loss:  # noqa: SLF001 - its own name
+        return bool(HERE.simulations)  # its lengths, which may be on the CPU
+    return packet in _VALUE_NEEDED or any(tag in func.tags for tag in _TAGS_OF_VALUES)
 
 
 def _needs_value(name: str) -> BaseException:
@@ -101,7 +101,7 @@ class StrictMeta(TorchDispatchMode):
         given = kwargs or {}
         tensors = [each for each in tree_leaves((args, given)) if isinstance(each, Tensor)]
         if any(each.is_meta for each in tensors):
-            if func.overloadpacket in _VALUE_NEEDED:
+            if _depends_on_values(func, args):
                 raise _needs_value(func.overloadpacket.__name__)
             self._try(func, args, given, tensors)
             return _made(func, args, given, tensors)
@@ -249,7 +249,7 @@ class WithoutValues(OnMeta):
 
 
 _MOVES = frozenset({Tensor.cpu, Tensor.cuda, Tensor.xpu})
-_OF_META = re.compile(r"meta tensor|Meta tensors|tensors? on (the )?meta|'meta'")
+_OF_META = re.compile(r"meta tensor|Meta tensors|tensors? on (the )?meta|'meta'|meta device|unallocated storage")
 """What errors say that come of having no values."""
 
 

@@ -73,7 +73,7 @@ def step(preflight: Preflight) -> str:
     names = [f"the {name}" for name in preflight.passed]
     together = f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else "".join(names)
     passed = f"{together} pass{'' if len(names) > 1 else 'es'}" if names else ""
-    end = preflight.failure or (preflight.stop and f"it stopped at {preflight.stop}")
+    end = preflight.failure or preflight.stop
     return "; then ".join(filter(None, (passed, end)))
 
 
