@@ -61,7 +61,7 @@ def preflight(
     >>> model = nn.Sequential(nn.Flatten(), nn.Linear(3136, 10))
     >>> report = preflight(model, (torch.zeros(32, 1, 28, 28), torch.zeros(32)), nn.CrossEntropyLoss())
     >>> print(report.findings[0].headline)
-    `Linear` got 784 features but was built for 3136
+    `1` (Linear) got 784 features but was built for 3136
     """
     place = _accelerator(device)
     given = given_of(model, batch, has_loss=loss_fn is not None)
