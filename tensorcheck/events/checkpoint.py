@@ -16,6 +16,32 @@ class WeightsLoaded(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class PartlyLoaded(Event):
+    """`load_state_dict(..., strict=False)` left keys out, and nobody read which."""
+
+    into: str
+    """The class of the module."""
+    target: str
+    """The module as the code spells it."""
+    spelled: str
+    """The state as the code spells it; empty where it does not."""
+    loaded: int
+    wanted: int
+    missing: tuple[str, ...]
+    """The keys of the module that were not given, without those of weights that another key gave."""
+    unexpected: tuple[str, ...]
+    prefix: str = ""
+    """What stands before each missing key among the unexpected ones."""
+    own_prefix: str = ""
+    """What stands before each unexpected key among the missing ones."""
+    within: str = ""
+    """The unexpected key that holds the state."""
+    renamed: tuple[tuple[str, str], ...] = ()
+    """The missing keys, each with an unexpected one of its shape, where that explains them."""
+    site: Site | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class KeptWeightsMoved(Event):
     """A `state_dict` of the model that was taken some steps ago and not copied was loaded or saved."""
 

@@ -26,6 +26,7 @@ from tensorcheck.observe.models import ModelProbe
 from tensorcheck.observe.new_layers import NewLayerProbe
 from tensorcheck.observe.number_looks import NumberProbe
 from tensorcheck.observe.optimizers import ModuleZeroGradProbe, OptimizerProbe, ZeroGradProbe, subjects_of
+from tensorcheck.observe.partly_loaded import PartlyLoadedProbe
 from tensorcheck.observe.probe import Probe, Sink
 from tensorcheck.observe.recording import RecordingProbe
 from tensorcheck.observe.scaling import ScalingProbe
@@ -63,6 +64,7 @@ def all_probes(sink: Sink) -> Iterator[Probe]:
     yield ModuleZeroGradProbe(sink)
     yield ModeProbe(sink)
     yield KeptWeightsProbe(sink)
+    yield PartlyLoadedProbe(sink)
     yield CallOrderProbe(sink, optimizers)
     for subject in sink.subjects:
         yield ModelProbe(sink, subject)
