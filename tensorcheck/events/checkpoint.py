@@ -42,6 +42,26 @@ class PartlyLoaded(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class ResumedWithout(Event):
+    """A training went on from a checkpoint's weights, and something else that belongs to it began anew."""
+
+    what: str
+    """`optimizer`, `scheduler` or `scaler`."""
+    kind: str
+    """Its class."""
+    key: str
+    """Its place in the checkpoint; empty where it is not in there."""
+    keys: tuple[str, ...]
+    """All that is in the checkpoint."""
+    weights: Site | None
+    """Where the weights were loaded."""
+    read: Site | None
+    """Where the file was read."""
+    sign: str
+    """What shows that the training goes on and does not begin: what was restored besides, or the first epoch."""
+
+
+@dataclass(frozen=True, slots=True)
 class KeptWeightsMoved(Event):
     """A `state_dict` of the model that was taken some steps ago and not copied was loaded or saved."""
 

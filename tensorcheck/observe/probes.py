@@ -29,6 +29,7 @@ from tensorcheck.observe.optimizers import ModuleZeroGradProbe, OptimizerProbe, 
 from tensorcheck.observe.partly_loaded import PartlyLoadedProbe
 from tensorcheck.observe.probe import Probe, Sink
 from tensorcheck.observe.recording import RecordingProbe
+from tensorcheck.observe.resuming import ResumeProbe
 from tensorcheck.observe.scaling import ScalingProbe
 from tensorcheck.observe.schedulers import SchedulerProbe
 from tensorcheck.observe.schedules import ScheduleProbe
@@ -65,6 +66,7 @@ def all_probes(sink: Sink) -> Iterator[Probe]:
     yield ModeProbe(sink)
     yield KeptWeightsProbe(sink)
     yield PartlyLoadedProbe(sink)
+    yield ResumeProbe(sink)
     yield CallOrderProbe(sink, optimizers)
     for subject in sink.subjects:
         yield ModelProbe(sink, subject)
