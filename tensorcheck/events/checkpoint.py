@@ -79,6 +79,21 @@ class KeptWeightsMoved(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class StatesCollected(Event):
+    """States of the model that were taken at different steps are collected, and share the model's memory."""
+
+    needs: ClassVar[tuple[type[Event], ...]] = (StepTaken,)
+
+    container: str
+    """What they are collected in, as the code spells it."""
+    taken: Site
+    """Where `state_dict` was called."""
+    states: int
+    steps: int
+    """From the first of them to the last."""
+
+
+@dataclass(frozen=True, slots=True)
 class BestCompared(Event):
     """The running code keeps weights, or starts to wait anew, if a value compares well with the best so far."""
 

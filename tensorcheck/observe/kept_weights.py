@@ -6,14 +6,16 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from types import FrameType
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from tensorcheck.events.checkpoint import BestCompared, BestReferenced, KeptWeightsMoved, WeightsLoaded
+from tensorcheck.events.checkpoint import BestCompared, BestReferenced, KeptWeightsMoved, StatesCollected, WeightsLoaded
 from tensorcheck.events.event import Event
 from tensorcheck.observe.best_keeping import tell_of_best
+from tensorcheck.observe.collecting import container_of
 from tensorcheck.observe.frames import expression_at, tree_of, user_frame
 from tensorcheck.observe.patches import PATCHES, Listener
 from tensorcheck.observe.probe import Probe, Sink
@@ -36,15 +38,32 @@ class _Taken:
     name: str
     site: Site
 
+    def is_beside(self, other: "_Taken") -> bool:
+        """Whether it was taken at the same place of the code, some steps before, and shares the other's memory."""
+        is_alike = self.subject is other.subject and self.site == other.site and self.step < other.step
+        return is_alike and self.is_alias()
+
+    def is_alias(self) -> bool:
+        """Whether somebody holds it, and it is the model's own memory."""
+        entry, model = self.entry(), self.subject.model()
+        if entry is None or model is None:
+            return False
+        with torch._C.DisableTorchFunction():  # noqa: SLF001 - a user's mode must not see us look
+            return type(entry) is Tensor and entry.data_ptr() == model.get_parameter(self.parameter).data_ptr()
+
 
 class KeptWeightsProbe(Probe):
     """Hears `state_dict`, and what is done with what it gave: `load_state_dict` and `torch.save`."""
 
-    emits: ClassVar[frozenset[type[Event]]] = frozenset({KeptWeightsMoved, WeightsLoaded, BestCompared, BestReferenced})
+    emits: ClassVar[frozenset[type[Event]]] = frozenset(
+        {KeptWeightsMoved, WeightsLoaded, BestCompared, BestReferenced, StatesCollected}
+    )
 
     def __init__(self, sink: Sink) -> None:
         super().__init__(sink)
         self._taken: deque[_Taken] = deque(maxlen=_MOST_KEPT)
+        self._collected: set[Site] = set()
+        """Where states are taken that were told of as a collection."""
 
     def attach(self, handles: ExitStack) -> None:
         """Patch all three."""
@@ -73,12 +92,25 @@ class KeptWeightsProbe(Probe):
         node = expression_at(frame.f_code, frame.f_lasti)
         name = _given_name(frame.f_code.co_filename, node)
         site = self.sink.sites.at(frame.f_code, frame.f_lasti)
-        self._taken.append(_Taken(weakref.ref(state[parameter]), parameter, subject, subject.step, name, site))
+        taken = _Taken(weakref.ref(state[parameter]), parameter, subject, subject.step, name, site)
+        self._taken.append(taken)
+        if subject.step and taken.is_alias():
+            self._tell_of_collection(taken, frame)
+
+    def _tell_of_collection(self, taken: _Taken, frame: FrameType) -> None:
+        """Say so where earlier ones that were taken here are still held by what collects them."""
+        earlier = [each for each in self._taken if each.is_beside(taken)]
+        if not earlier or taken.site in self._collected or not (container := container_of(frame)):
+            return
+        self._collected.add(taken.site)
+        steps = taken.step - earlier[0].step
+        event = StatesCollected(taken.step, container, taken.site, len(earlier) + 1, steps)
+        self.sink.emit(event, taken.subject)
 
     def moved(self, state: object, owner: nn.Module | None) -> None:
         """A dictionary is about to be loaded into a module, or saved."""
         taken = self._found(state)
-        if taken is None or taken.subject.step == taken.step:
+        if taken is None or taken.subject.step == taken.step or taken.site in self._collected:
             return
         is_loaded = owner is not None
         is_ours = taken.subject.model() is owner if is_loaded else "best" in taken.name.lower()
