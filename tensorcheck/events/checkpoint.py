@@ -110,6 +110,22 @@ class BestCompared(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class BestStuck(Event):
+    """The best value so far began with a number that no value, or not this one, can beat."""
+
+    current: str
+    best: str
+    when_lower: bool
+    start: float
+    value: float | None
+    """What the current value is, where that shows that the start is never beaten."""
+    built: Site | None
+    """Where the best so far gets its first value."""
+    site: Site
+    """The comparison."""
+
+
+@dataclass(frozen=True, slots=True)
 class BestReferenced(Event):
     """The running code gives the model itself, or its weights, the name of the best, if a comparison holds."""
 

@@ -5,6 +5,7 @@ It is read from the source of the functions that are running: what a comparison 
 
 import ast
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from torch import nn
 
@@ -35,25 +36,40 @@ def tell_of_best(sink: Sink, subject: Subject) -> None:
 
 def _all_compared(scopes: Sequence[Scope], subject: Subject) -> Iterator[BestCompared]:
     for scope in scopes:
-        for node in within(scope.body):
-            if isinstance(node, ast.If):
-                yield from _compared(node, scope, subject.step)
+        for each in kept_by(scope):
+            current = ast.unparse(each.current)
+            yield BestCompared(
+                step=subject.step,
+                current=current,
+                best=ast.unparse(each.best),
+                when_lower=each.when_lower,
+                is_negated=_is_negated(scope, current),
+                site=site_of_node(each.test, scope.filename, scope.function),
+            )
 
 
-def _compared(node: ast.If, scope: Scope, step: int) -> Iterator[BestCompared]:
-    for test in _comparisons(node.test):
-        left, right = ast.unparse(test.left), ast.unparse(test.comparators[0])
-        is_less = isinstance(test.ops[0], _LESS)
-        for current, best, when_lower in ((left, right, is_less), (right, left, not is_less)):
-            if _gives(node.body, best, current) and (_keeps(node.body) or _is_patience(node)):
-                yield BestCompared(
-                    step=step,
-                    current=current,
-                    best=best,
-                    when_lower=when_lower,
-                    is_negated=_is_negated(scope, current),
-                    site=site_of_node(test, scope.filename, scope.function),
-                )
+@dataclass(frozen=True, eq=False, slots=True)
+class KeptBy:
+    """A comparison by which weights are kept, or waiting begins anew."""
+
+    test: ast.Compare
+    current: ast.expr
+    best: ast.expr
+    when_lower: bool
+    is_one_of_several: bool
+    """Whether something else may hold in its place."""
+
+
+def kept_by(scope: Scope) -> Iterator[KeptBy]:
+    """The comparisons of a function after which the current value is the best."""
+    for node in within(scope.body):
+        if isinstance(node, ast.If) and (_keeps(node.body) or _is_patience(node)):
+            is_one_of_several = isinstance(node.test, ast.BoolOp) and isinstance(node.test.op, ast.Or)
+            for test in _comparisons(node.test):
+                left, right, is_less = test.left, test.comparators[0], isinstance(test.ops[0], _LESS)
+                for current, best, when_lower in ((left, right, is_less), (right, left, not is_less)):
+                    if _gives(node.body, ast.unparse(best), ast.unparse(current)):
+                        yield KeptBy(test, current, best, when_lower, is_one_of_several)
 
 
 def _comparisons(test: ast.expr) -> Iterator[ast.Compare]:

@@ -13,13 +13,14 @@ from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
 from tensorcheck.events.backward import GradientsArrived, ZeroedElsewhere
-from tensorcheck.events.checkpoint import BestCompared, BestReferenced
+from tensorcheck.events.checkpoint import BestCompared, BestReferenced, BestStuck
 from tensorcheck.events.crash import Stage
 from tensorcheck.events.event import Event
 from tensorcheck.events.optimizer import CopyTrained, GivenTwice, OptimizerSeen, ParametersForgotten, StepTaken
 from tensorcheck.events.passes import CounterAccumulated
 from tensorcheck.events.traced import StepTraced
 from tensorcheck.observe.best_keeping import tell_of_best
+from tensorcheck.observe.best_starts import tell_of_starts
 from tensorcheck.observe.counters import tell_of_counters
 from tensorcheck.observe.describe import kinds_of
 from tensorcheck.observe.followed import Followed, FollowedOptimizers
@@ -41,7 +42,7 @@ class OptimizerProbe(Probe):
     emits: ClassVar[frozenset[type[Event]]] = frozenset(
         {
             *(OptimizerSeen, GivenTwice, ParametersForgotten, CopyTrained, StepTaken, StepTraced, GradientsArrived),
-            *(BestCompared, BestReferenced, CounterAccumulated),
+            *(BestCompared, BestReferenced, BestStuck, CounterAccumulated),
         }
     )
     stage: ClassVar[Stage] = "step"
@@ -100,12 +101,16 @@ class OptimizerProbe(Probe):
             followed.suspected += [(subject, suspected)] if suspected is not None else []
         if self.sink.wants(BestCompared) or self.sink.wants(BestReferenced):
             tell_of_best(self.sink, subject)
+        if self.sink.wants(BestStuck):
+            tell_of_starts(self.sink, subject)
         if self.sink.wants(CounterAccumulated):
             tell_of_counters(self.sink, subject)
 
     def _later_step(self, followed: Followed, optimizer: Optimizer, subject: Subject) -> None:
         """Whether parameters were added, replaced or unfrozen since the first step, and not given to it."""
         subject.was_thawed = False
+        if self.sink.wants(BestStuck):
+            tell_of_starts(self.sink, subject)
         if self.sink.wants(ParametersForgotten) and not followed.suspected:
             subject.read_names()
             held, site = _held(optimizer, subject), self.sink.sites.here()

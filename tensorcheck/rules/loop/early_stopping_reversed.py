@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from tensorcheck.events.checkpoint import BestCompared
 from tensorcheck.findings import Finding, Severity
+from tensorcheck.knowledge.directions import lower_is_better
 from tensorcheck.rule import Rule
 from tensorcheck.wording import first_that_fits
 
@@ -71,10 +72,8 @@ class EarlyStoppingReversed(Rule[BestCompared]):
 
     def check(self, event: BestCompared) -> Iterator[Finding]:
         """Compare the way round with what the names say."""
-        words = _words(event.current) | _words(event.best)
-        is_loss, is_score = bool(words & _LOWER_IS_BETTER), bool(words & _HIGHER_IS_BETTER)
-        is_explained = event.is_negated or bool(words & _MEANT)
-        if is_loss is is_score or is_explained or event.when_lower is is_loss:
+        is_loss = lower_is_better(event.current, event.best)
+        if is_loss is None or event.is_negated or event.when_lower is is_loss:
             return
         yield self._finding(event, is_loss=is_loss)
 
@@ -93,17 +92,7 @@ class EarlyStoppingReversed(Rule[BestCompared]):
         )
 
 
-_LOWER_IS_BETTER = frozenset({*("loss", "losses", "error", "err", "mse", "mae", "rmse", "nll", "perplexity", "ppl")})
-_HIGHER_IS_BETTER = frozenset(
-    {*("acc", "accuracy", "f1", "auc", "auroc", "precision", "recall", "iou", "miou", "dice", "bleu", "psnr", "ssim")}
-)
-_MEANT = frozenset({"max", "min", "maximum", "minimum", "highest", "lowest", "worst", "largest", "smallest", "neg"})
-"""Words that say which way it is meant."""
 _OPPOSITE = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
-
-
-def _words(name: str) -> frozenset[str]:
-    return frozenset(re.findall(r"[a-z]+\d?", name.lower().replace("_", " ")))
 
 
 def _turned(code: str) -> str:
