@@ -38,6 +38,8 @@ class PartlyLoaded(Event):
     """The unexpected key that holds the state."""
     renamed: tuple[tuple[str, str], ...] = ()
     """The missing keys, each with an unexpected one of its shape, where that explains them."""
+    statistics: tuple[str, ...] = ()
+    """The missing keys of running statistics whose layer has its weights loaded."""
     site: Site | None = None
 
 

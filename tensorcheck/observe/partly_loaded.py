@@ -5,7 +5,7 @@ Code that prints, checks or returns the missing keys knows of them, and a librar
 
 import ast
 from collections import defaultdict, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from types import FrameType
@@ -106,7 +106,16 @@ def _partly_loaded(
         own_prefix=_prefix(left, missing) if is_most else "",
         within=next((key for key, value in left.items() if _is_state_of(value, own)), ""),
         renamed=tuple(_renamed(_head(module), missing, left, is_most=is_most)),
+        statistics=tuple(_statistics(missing, own.keys() - {*missed})),
     )
+
+
+def _statistics(missing: Iterable[str], loaded: Container[str]) -> Iterator[str]:
+    """The running statistics of layers whose weights are loaded."""
+    for key in missing:
+        path, _, name = key.rpartition(".")
+        if name in ("running_mean", "running_var") and f"{path}.weight".lstrip(".") in loaded:
+            yield key
 
 
 def _own(module: nn.Module) -> Iterator[tuple[str, Tensor]]:

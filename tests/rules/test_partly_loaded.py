@@ -134,8 +134,13 @@ def with_a_teacher() -> Mapping[str, Any]:
     return {**without_its_head(), **{f"teacher.{key}": value for key, value in Net().state_dict().items()}}
 
 
-def without_buffers() -> Mapping[str, Any]:
-    return {key: value for key, value in Net().state_dict().items() if "running" not in key and "num" not in key}
+def without_counters() -> Mapping[str, Any]:
+    """As PyTorch saved them before it counted batches."""
+    return {key: value for key, value in Net().state_dict().items() if "num_batches" not in key}
+
+
+def without_a_layer() -> Mapping[str, Any]:
+    return {key: value for key, value in Net().state_dict().items() if not key.startswith("norm")}
 
 
 def an_adapter() -> Mapping[str, Any]:
@@ -151,7 +156,8 @@ def an_adapter() -> Mapping[str, Any]:
         with_a_decoder,
         with_a_projector,
         with_a_teacher,
-        without_buffers,
+        without_counters,
+        without_a_layer,
         an_adapter,
         lambda: Net().state_dict(),
     ],
@@ -167,3 +173,9 @@ def test_tied_weights_are_loaded_by_either_name() -> None:
     model["head"].weight = model["embedding"].weight
     state = {key: value for key, value in model.state_dict().items() if key != "embedding.weight"}
     assert not found({**state, "tok.weight": torch.ones(5, 4)}, model=model)
+
+
+def test_weights_without_their_running_statistics_are_found() -> None:
+    (finding,) = found({name: value.detach() for name, value in Net().named_parameters()})
+    assert finding.rule == "TCK805"
+    assert finding.expected == "`norm.running_mean`, `norm.running_var`"
