@@ -92,7 +92,8 @@ class ResumeProbe(Probe):
     def returned(self, args: tuple[Any, ...], kwargs: dict[str, Any], result: object) -> None:  # noqa: ARG002
         """A file was read."""
         if isinstance(result, dict) and file_of_caller() and self.sink.hears_this_thread():
-            self.read = _read(result, self.sink.sites.here())
+            read = _read(result, self.sink.sites.here())
+            self.read = read if read.roles else self.read  # a sample that is read is no checkpoint
 
     def _about_to_step(self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:  # noqa: ARG002
         read = self.read

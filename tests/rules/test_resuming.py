@@ -74,6 +74,17 @@ def test_a_scheduler_that_begins_anew_beside_a_restored_optimizer_is_found() -> 
     assert "StepLR" in finding.headline
 
 
+def test_a_sample_that_is_read_from_a_file_is_no_checkpoint() -> None:
+    def resume(training: Training, state: dict[str, Any]) -> None:
+        without_schedule(training, state)
+        sample = io.BytesIO()
+        torch.save({"x": torch.rand(4)}, sample)
+        sample.seek(0)
+        torch.load(sample)
+
+    assert [finding.rule for finding in found(resume)] == ["TCK807"]
+
+
 def everything(training: Training, state: dict[str, Any]) -> None:
     without_schedule(training, state)
     training.schedule.load_state_dict(state["sched"])
