@@ -10,33 +10,42 @@ __version__ = "0.1.0"
 __all__ = [
     "FindingError",
     "Report",
+    "SpecMismatchError",
+    "TensorSpec",
     "Watch",
     "__version__",
     "breakpoint_on",
+    "checked",
     "explain",
     "peek",
     "preflight",
     "simulate_device",
+    "testing",
     "training",
     "watch",
 ]
 
 if TYPE_CHECKING:
-    from tensorcheck import training
+    from tensorcheck import testing, training
     from tensorcheck.breakpoints import breakpoint_on
+    from tensorcheck.checking import SpecMismatchError, checked
     from tensorcheck.devices.simulating import simulate_device
     from tensorcheck.explaining import explain
     from tensorcheck.peeking import peek
     from tensorcheck.preflighting import preflight
     from tensorcheck.report import Report
     from tensorcheck.session import FindingError
+    from tensorcheck.specs.spec import TensorSpec
     from tensorcheck.watching import Watch, watch
 else:  # hidden from type checkers, which would take every misspelt name for one that is found here
     _HOMES = {
         "FindingError": "tensorcheck.session",
         "Report": "tensorcheck.report",
         "Watch": "tensorcheck.watching",
+        "SpecMismatchError": "tensorcheck.checking",
+        "TensorSpec": "tensorcheck.specs.spec",
         "breakpoint_on": "tensorcheck.breakpoints",
+        "checked": "tensorcheck.checking",
         "explain": "tensorcheck.explaining",
         "load_ipython_extension": "tensorcheck.notebook",
         "peek": "tensorcheck.peeking",

@@ -1,6 +1,6 @@
 """What a session is asked to do."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,12 +22,17 @@ class Options:
     """Called with each error and warning when it is first found."""
     raise_on: Severity | None = None
     experiments: bool = True
+    """Whether copies of the user's models are run: to try a fix, and to ask what can't be seen."""
+    asks_copies: bool = True
+    """Whether the latter is done too, after the first step of each model."""
     optimizers: Sequence[Optimizer] = ()
     """Those that are watched; empty for all of the process."""
     loaders: Sequence[DataLoader[Any]] = ()
     """Likewise."""
     finds_models: bool = False
     """Whether models that are trained or called anywhere in the process are watched too."""
+    earlier_optimizers: Collection[Optimizer] | None = None
+    """Those that were built before the session began; None where that is not known, and the heap is asked."""
     most_steps: int | None = None
     """After how many training steps to end the program."""
     fingerprint: bool = False

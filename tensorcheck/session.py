@@ -3,7 +3,7 @@
 import threading
 import traceback
 import weakref
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Collection, Hashable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 
@@ -127,7 +127,7 @@ class Session:
 
     def _attach_questions(self, subject: Subject) -> None:
         """Let a copy of a model be asked what can't be seen."""
-        if self._options.experiments:
+        if self._options.experiments and self._options.asks_copies:
             from tensorcheck.experiment.questions import QuestionProbe  # noqa: PLC0415 - it may be turned off
 
             self._questions[subject] = QuestionProbe(self, subject)
@@ -185,6 +185,11 @@ class Session:
             for handles in self._probes.values():
                 every.push(handles)
             self._probes.clear()
+
+    @property
+    def earlier_optimizers(self) -> Collection[Optimizer] | None:
+        """The optimizers that were built before the session began; None where that is not known."""
+        return self._options.earlier_optimizers
 
     @property
     def awaits_models(self) -> bool:

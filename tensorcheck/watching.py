@@ -3,7 +3,7 @@
 import os
 import sys
 import weakref
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -118,17 +118,20 @@ def settings_here() -> Settings:
         return Settings()
 
 
-def watch_process(
+def watch_process(  # noqa: PLR0913 - each may be left out
     on_finding: OnFinding,
     *,
     settings: Settings | None = None,
     most_steps: int | None = None,
     capsule: CapsuleWish | None = None,
     fingerprint: bool = False,
+    asks_copies: bool = True,
+    earlier_optimizers: Collection[Optimizer] | None = None,
 ) -> "Watch":
     """Watch every model of this process that is trained or called from now on, as the command `run` does.
 
-    With `most_steps`, a `SystemExit` ends the program after so many training steps.
+    With `most_steps`, a `SystemExit` ends the program after so many training steps. Where the optimizers that were
+    built before are not given, they are looked for among all objects, which takes tens of milliseconds.
     """
     wanted = settings_here() if settings is None else settings
     options = Options(
@@ -138,6 +141,8 @@ def watch_process(
         settings=wanted,
         capsule=capsule,
         fingerprint=fingerprint,
+        asks_copies=asks_copies,
+        earlier_optimizers=earlier_optimizers,
     )
     return Watch(Session((), options), ())
 

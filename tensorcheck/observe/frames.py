@@ -2,9 +2,10 @@
 
 import ast
 import functools
+import os
 import sys
 import sysconfig
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from enum import Enum, auto
 from pathlib import Path
 from types import CodeType, FrameType, TracebackType
@@ -21,7 +22,10 @@ _OUR_LOOP = str(Path(_OURS, "training"))
 """The reference loop is read, copied and blamed like any user's code."""
 _ON_OUR_BEHALF = str(Path(_OURS, "preflighting.py"))
 """What calls the user's code by itself; who called that has no part in what is wrong there."""
+Span = tuple[int | None, int | None, int | None, int | None]
 _LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
+_ELSEWHERE = tuple(f"{os.sep}{name}{os.sep}" for name in ("site-packages", "dist-packages"))
+"""Of another environment, which a path file or PYTHONPATH may lead to."""
 
 
 class Owner(Enum):
@@ -47,9 +51,12 @@ def owner_of(filename: str) -> Owner:
         return Owner.OURS
     if filename.startswith(_TORCH):
         return Owner.TORCH
-    if filename.startswith((*_LIBRARIES, "<frozen", "<__array_function__", "<eval_with_key>")):
-        return Owner.INSTALLED
-    return Owner.USER
+    return Owner.INSTALLED if _is_installed(filename) else Owner.USER
+
+
+def _is_installed(filename: str) -> bool:
+    is_known = filename.startswith((*_LIBRARIES, "<frozen", "<__array_function__", "<eval_with_key>"))
+    return is_known or any(folder in filename for folder in _ELSEWHERE)
 
 
 def user_frame() -> FrameType | None:
@@ -122,13 +129,20 @@ def expression_at(code: CodeType, instruction: int) -> ast.expr | ast.AugAssign 
 
     Of a statement with a condition, it is the condition.
     """
-    wanted = position_of(code, instruction)
-    for node in ast.walk(_source(code.co_filename).tree or ast.Module([], [])):
-        if isinstance(node, ast.expr | ast.AugAssign) and _span(node) == wanted:
-            return node
-        if isinstance(node, ast.If | ast.While | ast.Assert) and _span(node) == wanted:
-            return node.test
-    return None
+    tree = _source(code.co_filename).tree
+    return _expressions(tree).get(position_of(code, instruction)) if tree is not None else None
+
+
+@functools.lru_cache(maxsize=16)
+def _expressions(tree: ast.Module) -> Mapping[Span, ast.expr | ast.AugAssign]:
+    """The expressions of a file by where they stand, the outermost of several that stand at one place."""
+    found: dict[Span, ast.expr | ast.AugAssign] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.expr | ast.AugAssign):
+            found.setdefault(_span(node), node)
+        elif isinstance(node, ast.If | ast.While | ast.Assert):
+            found.setdefault(_span(node), node.test)
+    return found
 
 
 def spelled_arguments(node: ast.AST | None, names: Sequence[str]) -> dict[str, ast.expr]:
@@ -152,9 +166,6 @@ def site_of_node(node: ast.expr | ast.stmt, filename: str, function: str) -> Sit
 def site_of_line(filename: str, line: int, function: str = "") -> Site:
     """A whole line, where no more is known of the place."""
     return _site(filename, function, (line, None, None, None))
-
-
-Span = tuple[int | None, int | None, int | None, int | None]
 
 
 def _locate(code: CodeType, instruction: int) -> Site:

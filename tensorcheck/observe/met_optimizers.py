@@ -56,9 +56,10 @@ class MetOptimizers:
         return {number: each for number, each in self._met.items() if each.looks.reference() is not None}
 
     def _search(self) -> None:
-        """Find those that were built before anybody watched: once, for it asks the whole heap."""
+        """Find those that were built before anybody watched: once, for it may ask the whole heap."""
         self._has_searched = True
-        for optimizer in living(Optimizer):
+        earlier = self._sink.earlier_optimizers
+        for optimizer in living(Optimizer) if earlier is None else earlier:
             if "param_groups" in vars(optimizer):
                 self._optimizers.known(optimizer)
 

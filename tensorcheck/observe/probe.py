@@ -1,7 +1,7 @@
 """What a probe is: it turns something that PyTorch does into events."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Sequence
+from collections.abc import Collection, Hashable, Sequence
 from contextlib import ExitStack
 from typing import Any, ClassVar, Protocol
 
@@ -32,6 +32,10 @@ class Sink(Protocol):
     @property
     def awaits_models(self) -> bool:
         """Whether models are yet to be found."""
+
+    @property
+    def earlier_optimizers(self) -> Collection[Optimizer] | None:
+        """The optimizers that were built before the session began; None where that is not known."""
 
     @property
     def step(self) -> int:

@@ -107,6 +107,7 @@ class WatchedRun:
             most_steps=wanted.steps,
             capsule=wanted.capsule,
             fingerprint=wanted.fingerprint,
+            earlier_optimizers=(),
         )
 
     def _found(self, finding: Finding) -> None:
