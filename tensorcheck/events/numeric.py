@@ -91,3 +91,33 @@ class HalfUnscaled(Event):
     zeros: float
     """The share of the gradients' values that are exactly zero."""
     backward: Site | None
+
+
+@dataclass(frozen=True, slots=True)
+class UpdatesVanished(Event):
+    """The first three steps of an optimizer on half-precision weights were counted: how many weights stood still."""
+
+    instrument: ClassVar[Instrument] = Instrument.GUARD
+    needs: ClassVar[tuple[type[Event], ...]] = (StepTaken,)
+
+    optimizer: str
+    """Its class."""
+    dtype: str
+    name: str
+    """The largest parameter of that dtype."""
+    still: int
+    """How many of the values that were looked at should have moved and did not."""
+    count: int
+    """Of how many that should have."""
+    size: float
+    """How large a weight of the parameter typically is."""
+    meant: float
+    """How large a step of it typically is."""
+    rate: float
+    """The learning rate."""
+    made: Site | None
+    """What made the weights of this dtype, if that is known."""
+    built: Site | None
+    """Where the optimizer was built."""
+    site: Site | None
+    """Where it steps."""

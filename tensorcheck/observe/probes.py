@@ -33,6 +33,7 @@ from tensorcheck.observe.resuming import ResumeProbe
 from tensorcheck.observe.scaling import ScalingProbe
 from tensorcheck.observe.schedulers import SchedulerProbe
 from tensorcheck.observe.schedules import ScheduleProbe
+from tensorcheck.observe.vanished_updates import VanishedUpdateProbe
 from tensorcheck.observe.worker_seeds import WorkerProbe
 
 
@@ -57,6 +58,7 @@ def all_probes(sink: Sink) -> Iterator[Probe]:
     yield RecordingProbe(sink)
     yield LaterTraceProbe(sink)
     yield HalfGradientProbe(sink)
+    yield VanishedUpdateProbe(sink, optimizers)
     yield ScalingProbe(sink)
     yield SchedulerProbe(sink, optimizers)
     yield ScheduleProbe(sink, optimizers)
