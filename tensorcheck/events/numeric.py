@@ -121,3 +121,51 @@ class UpdatesVanished(Event):
     """Where the optimizer was built."""
     site: Site | None
     """Where it steps."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnitsDead(Event):
+    """In the traced steps, nearly all units of a layer were negative for each sample, and a ReLU made zeros of them."""
+
+    instrument: ClassVar[Instrument] = Instrument.TRACE
+    needs: ClassVar[tuple[type[Event], ...]] = (StepTaken,)
+
+    module: str
+    """The path of the layer."""
+    kind: str
+    function: str
+    """What made zeros of its output: `relu`."""
+    dead: int
+    units: int
+    samples: int
+    """Of how many samples, or places in them, a unit was seen in a step."""
+    since: int
+    """The step in which it was seen first: after 0 a step of the optimizer did it."""
+    bias: float | None
+    """The mean of the layer's bias."""
+    site: Site | None
+    """Where the layer was built."""
+    built: Site | None
+    """Where an optimizer that holds parameters of the model was built."""
+    used: Site | None
+
+
+@dataclass(frozen=True, slots=True)
+class ActivationSaturated(Event):
+    """In the traced steps, nearly all that a sigmoid or a tanh between two layers returned was at one of its limits."""
+
+    instrument: ClassVar[Instrument] = Instrument.TRACE
+    needs: ClassVar[tuple[type[Event], ...]] = (StepTaken,)
+
+    module: str
+    """The path of the layer whose output it was given."""
+    kind: str
+    function: str
+    share: float
+    """Of the values, in the step with the fewest."""
+    lowest: float
+    highest: float
+    """The range of what it was given."""
+    site: Site | None
+    """Where the layer was built."""
+    used: Site | None

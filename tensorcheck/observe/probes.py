@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from tensorcheck.observe.activation_looks import ActivationProbe
 from tensorcheck.observe.backward import BackwardProbe
 from tensorcheck.observe.call_order import CallOrderProbe
 from tensorcheck.observe.dropouts import DropoutProbe
@@ -54,6 +55,7 @@ def all_probes(sink: Sink) -> Iterator[Probe]:
     yield MetricProbe(sink)
     yield DropoutProbe(sink)
     yield NumberProbe(sink)
+    yield ActivationProbe(sink, optimizers)
     yield IndexProbe(sink)
     yield RecordingProbe(sink)
     yield LaterTraceProbe(sink)

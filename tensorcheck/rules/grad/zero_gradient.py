@@ -4,13 +4,14 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from tensorcheck.events.gradients import GradientsZero
+from tensorcheck.events.numeric import ActivationSaturated, UnitsDead
 from tensorcheck.findings import Finding, Related, Severity
 from tensorcheck.knowledge.parameter_names import listed_parameters
 from tensorcheck.rule import Rule
 from tensorcheck.wording import counted
 
 
-class ZeroGradient(Rule[GradientsZero]):
+class ZeroGradient(Rule[GradientsZero | UnitsDead | ActivationSaturated]):
     """Some parameters get gradients that are exactly zero everywhere, step after step.
 
     ## What it does
@@ -76,8 +77,17 @@ class ZeroGradient(Rule[GradientsZero]):
     severity = Severity.WARNING
     since = "0.1.0"
 
-    def check(self, event: GradientsZero) -> Iterator[Finding]:
-        """Report all of one optimizer, in one finding."""
+    def __init__(self) -> None:
+        self._is_explained = False
+
+    def check(self, event: GradientsZero | UnitsDead | ActivationSaturated) -> Iterator[Finding]:
+        """Report all of one optimizer, in one finding, unless an activation was found that lets nothing through."""
+        if not isinstance(event, GradientsZero):
+            self._is_explained = True
+        elif not self._is_explained:
+            yield self._finding(event)
+
+    def _finding(self, event: GradientsZero) -> Finding:
         count, is_all = counted(len(event.names), "parameter"), len(event.names) == event.total
         verb = "gets a gradient" if len(event.names) == 1 else "get gradients"
         finding = self.finding(
@@ -97,4 +107,4 @@ class ZeroGradient(Rule[GradientsZero]):
                 expected="gradients that differ from zero",
                 notes=(*finding.notes, told),
             )
-        yield finding
+        return finding

@@ -3,11 +3,12 @@
 from collections.abc import Iterator
 
 from tensorcheck.events.forward import OutputSampled
+from tensorcheck.events.numeric import UnitsDead
 from tensorcheck.findings import Finding, Severity
 from tensorcheck.rule import Rule
 
 
-class ConstantOutput(Rule[OutputSampled]):
+class ConstantOutput(Rule[OutputSampled | UnitsDead]):
     """The output of the model does not depend on its input.
 
     ## What it does
@@ -70,8 +71,11 @@ class ConstantOutput(Rule[OutputSampled]):
         self._steps: set[int] = set()
         self._varies = False
 
-    def check(self, event: OutputSampled) -> Iterator[Finding]:
-        """Wait for as many steps; a single output that varies settles it."""
+    def check(self, event: OutputSampled | UnitsDead) -> Iterator[Finding]:
+        """Wait for as many steps; a single output that varies settles it, and so does a layer that is known as dead."""
+        if isinstance(event, UnitsDead):
+            self._varies = True
+            return
         self._varies = self._varies or not event.is_constant
         self._steps.add(event.step)
         if not self._varies and self._steps == _STEPS:
