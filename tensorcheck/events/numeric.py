@@ -145,6 +145,8 @@ class UnitsDead(Event):
     """The mean of the layer's bias."""
     site: Site | None
     """Where the layer was built."""
+    written: Site | None
+    """Where its bias got its values, if the source shows that."""
     built: Site | None
     """Where an optimizer that holds parameters of the model was built."""
     used: Site | None
@@ -168,4 +170,6 @@ class ActivationSaturated(Event):
     """The range of what it was given."""
     site: Site | None
     """Where the layer was built."""
+    written: Site | None
+    """Where its weight got its values, if the source shows that."""
     used: Site | None

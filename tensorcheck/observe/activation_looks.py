@@ -20,6 +20,7 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 from tensorcheck.events.event import Event
 from tensorcheck.events.numeric import ActivationSaturated, UnitsDead
 from tensorcheck.observe.followed import FollowedOptimizers
+from tensorcheck.observe.initialisations import initialisation
 from tensorcheck.observe.patches import PATCHES
 from tensorcheck.observe.probe import Probe, Sink
 from tensorcheck.observe.raw_steps import RawOperation, name_of
@@ -175,6 +176,7 @@ class ActivationProbe(Probe):
                 samples=followed.samples,
                 since=followed.steps[since],
                 bias=self._bias(of),
+                written=self._written(of, "bias"),
                 built=next((each.built for each in self._optimizers if each.has_stepped), None),
                 site=self._site(of),
                 used=self.sink.sites.here(),
@@ -202,6 +204,7 @@ class ActivationProbe(Probe):
                         lowest=float(given.min()),
                         highest=float(given.max()),
                         site=self._site(of),
+                        written=self._written(of, "weight"),
                         used=self.sink.sites.here(),
                     )
                 )
@@ -245,6 +248,11 @@ class ActivationProbe(Probe):
             elif _key_of(operation) == _key_of(of.operation):
                 reached.update(operation.outputs)
         return False
+
+    def _written(self, of: _Given, parameter: str) -> Site | None:
+        """Where its values were written, in the file that builds it."""
+        site = self._site(of)
+        return initialisation(site.file, of.path, parameter) if site is not None else None
 
     def _bias(self, of: _Given) -> float | None:
         """The mean of the layer's bias, where it is known and has one."""

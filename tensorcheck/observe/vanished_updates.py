@@ -8,7 +8,8 @@ copies or remainders, or round at random.
 import weakref
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from typing import ClassVar, NamedTuple
+from types import CodeType
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +22,7 @@ from tensorcheck.events.numeric import UpdatesVanished
 from tensorcheck.observe.causes import causes_of
 from tensorcheck.observe.entering import scopes_of
 from tensorcheck.observe.followed import Followed, FollowedOptimizers
+from tensorcheck.observe.frames import user_frame
 from tensorcheck.observe.patches import PATCHES
 from tensorcheck.observe.probe import Probe, Sink
 from tensorcheck.observe.readable import may_read
@@ -30,6 +32,7 @@ from tensorcheck.observe.subject import Subject
 _HALVES = (torch.float16, torch.bfloat16)
 _BY_RATE = (Adam, AdamW, NAdam, Adamax, RMSprop)
 """What moves each weight by about its learning rate, however small the gradient is."""
+_CASTS = ("to", "half", "bfloat16", "type")
 _ROUNDS = 3
 _MOST_WAITED = 200
 """Steps with a learning rate of zero, or one that grows, after which an optimizer is let be."""
@@ -81,6 +84,8 @@ class VanishedUpdateProbe(Probe):
         super().__init__(sink)
         self._optimizers = optimizers
         self._measured: dict[int, _Measured] = {}
+        self._cast: dict[int, tuple[weakref.ref[Tensor], CodeType, int]] = {}
+        """The parameters that were seen to become half, and the line that did it."""
 
     def attach(self, handles: ExitStack) -> None:
         """Register the hooks that all optimizers share."""
@@ -89,7 +94,24 @@ class VanishedUpdateProbe(Probe):
             register_optimizer_step_post_hook(self._stepped),
         ):
             handles.enter_context(PATCHES.undo_in_forks(handle.remove))
+        for name in _CASTS:
+            handles.enter_context(PATCHES.patch_attribute(nn.Module, name, self))
         handles.callback(self._measured.clear)
+        handles.callback(self._cast.clear)
+
+    def returned(self, args: tuple[Any, ...], kwargs: dict[str, Any], result: object) -> None:  # noqa: ARG002
+        """A module was cast, or moved."""
+        with torch._C.DisableTorchFunction():  # noqa: SLF001 - a user's mode must not see us read a dtype
+            halves = [each for each in args[0].parameters() if each.dtype in _HALVES]
+        frame = user_frame() if halves else None
+        if frame is not None:
+            for each in halves:
+                known = self._cast.get(id(each))
+                if known is None or known[0]() is not each:
+                    self._cast[id(each)] = (weakref.ref(each), frame.f_code, frame.f_lasti)
+
+    def raised(self, args: tuple[Any, ...], kwargs: dict[str, Any], error: BaseException) -> None:
+        """Nothing was cast."""
 
     def _about_to_step(self, optimizer: Optimizer, args: object, kwargs: object) -> None:  # noqa: ARG002
         self._quietly(self._look_before, optimizer)
@@ -153,7 +175,8 @@ class VanishedUpdateProbe(Probe):
     def _event(
         self, followed: Followed, subject: Subject, measured: _Measured, largest: _Before, name: str
     ) -> UpdatesVanished:
-        cause = _cause(subject, name)
+        _, code, instruction = self._cast.get(id(largest.parameter), (None, None, 0))
+        cause = _cause(subject, name) if code is None else None
         return UpdatesVanished(
             self.sink.step,
             optimizer=followed.kind,
@@ -164,7 +187,11 @@ class VanishedUpdateProbe(Probe):
             size=float(largest.values.float().abs().median()),
             meant=float(largest.meant.median()),
             rate=measured.rate,
-            made=cause.site if cause is not None else None,
+            made=cause.site
+            if cause is not None
+            else self.sink.sites.at(code, instruction)
+            if code is not None
+            else None,
             built=followed.built,
             site=self.sink.sites.here(),
         )

@@ -173,3 +173,21 @@ def test_one_relu_for_many_layers_is_many() -> None:
 
     (finding,) = trained(Deep())
     assert finding.module == "layers.1"
+
+
+class Sunk(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.hidden = nn.Linear(8, 32)
+        self.head = nn.Linear(32, 2)
+        nn.init.constant_(self.hidden.bias, -20.0)
+
+    def forward(self, rows: Tensor) -> Tensor:
+        return self.head(functional.relu(self.hidden(rows)))  # type: ignore[no-any-return]  # a layer's call
+
+
+def test_the_line_that_sank_the_bias_is_the_place() -> None:
+    (finding,) = trained(Sunk())
+
+    assert finding.site is not None
+    assert finding.site.code == "nn.init.constant_(self.hidden.bias, -20.0)"

@@ -9,6 +9,8 @@ from torch.optim import Optimizer
 
 import tensorcheck
 from tensorcheck.findings import Finding
+from tensorcheck.settings import Settings
+from tensorcheck.watching import watch_process
 
 Build = Callable[[nn.Module], Optimizer]
 
@@ -161,3 +163,21 @@ def test_the_weights_are_as_without_us() -> None:
         return model.weight.detach()
 
     assert torch.equal(weights(watched=True), weights(watched=False))
+
+
+def in_bfloat16() -> nn.Module:
+    return nn.Linear(64, 64).to("cpu", torch.bfloat16)
+
+
+def test_in_a_whole_script_the_line_that_cast_the_model_is_the_place() -> None:
+    with watch_process(list[Finding]().append, settings=Settings()) as watch:
+        model = in_bfloat16()
+        optimizer = torch.optim.AdamW(model.parameters(), lr=1e-5)
+        for _ in range(4):
+            optimizer.zero_grad()
+            model(torch.rand(8, 64).bfloat16()).float().square().mean().backward()
+            optimizer.step()
+
+    (finding,) = [finding for finding in watch.findings if finding.rule == "TCK116"]
+    assert finding.site is not None
+    assert finding.site.code == 'nn.Linear(64, 64).to("cpu", torch.bfloat16)'

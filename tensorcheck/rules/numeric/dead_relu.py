@@ -58,7 +58,9 @@ class DeadRelu(Rule[UnitsDead]):
     def check(self, event: UnitsDead) -> Iterator[Finding]:
         """Report it where the layer was built, or where the optimizer was that shut it."""
         shut_by_step = event.since > 0
-        site = (event.built if shut_by_step else None) or event.site or event.used
+        is_low = event.bias is not None and event.bias < -_FAR
+        written = event.built if shut_by_step else event.written if is_low else None
+        site = written or event.site or event.used
         places = [(event.site, "the layer is built here"), (event.used, f"`{event.function}` is called here")]
         share = f"{event.dead} of {event.units}"
         layer = f"`{event.module}`" if event.module else f"the {event.kind or 'layer'}"

@@ -57,8 +57,8 @@ class SaturatedActivation(Rule[ActivationSaturated]):
 
     def check(self, event: ActivationSaturated) -> Iterator[Finding]:
         """Report it where the layer was built."""
-        site = event.site or event.used
-        used = Related(event.used, f"`{event.function}` is called here") if event.used is not None else None
+        site = event.written or event.site or event.used
+        places = [(event.site, "the layer is built here"), (event.used, f"`{event.function}` is called here")]
         yield self.finding(
             first_that_fits(
                 f"`{event.function}` of `{event.module}` is at its limits for {event.share:.0%} of the values",
@@ -71,5 +71,5 @@ class SaturatedActivation(Rule[ActivationSaturated]):
             got=f"{event.lowest:.3g} to {event.highest:.3g}    {event.share:.0%} of them where it is flat",
             site=site,
             module=event.module or None,
-            related=each_line_once((used,), site) if used is not None and site is not None else (),
+            related=each_line_once([Related(at, note) for at, note in places if at is not None], site) if site else (),
         )
