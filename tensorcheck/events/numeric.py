@@ -173,3 +173,21 @@ class ActivationSaturated(Event):
     written: Site | None
     """Where its weight got its values, if the source shows that."""
     used: Site | None
+
+
+@dataclass(frozen=True, slots=True)
+class ZeroMet(Event):
+    """In a traced step, something was divided by what is zero or nearly so, or a logarithm was taken of it."""
+
+    instrument: ClassVar[Instrument] = Instrument.TRACE
+
+    is_lost: bool
+    """Whether the loss became NaN or infinite by it; else what came out is finite, and enormous."""
+    function: str
+    lowest: float
+    """The smallest absolute value that it was given."""
+    zeros: int
+    """How many of the values are exactly zero."""
+    size: int
+    """How many values there are."""
+    site: Site

@@ -36,6 +36,7 @@ from tensorcheck.observe.schedulers import SchedulerProbe
 from tensorcheck.observe.schedules import ScheduleProbe
 from tensorcheck.observe.vanished_updates import VanishedUpdateProbe
 from tensorcheck.observe.worker_seeds import WorkerProbe
+from tensorcheck.observe.zero_looks import ZeroProbe
 
 
 def all_probes(sink: Sink) -> Iterator[Probe]:
@@ -56,6 +57,7 @@ def all_probes(sink: Sink) -> Iterator[Probe]:
     yield DropoutProbe(sink)
     yield NumberProbe(sink)
     yield ActivationProbe(sink, optimizers)
+    yield ZeroProbe(sink)
     yield IndexProbe(sink)
     yield RecordingProbe(sink)
     yield LaterTraceProbe(sink)

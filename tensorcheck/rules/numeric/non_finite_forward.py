@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 
-from tensorcheck.events.numeric import Made, NumbersLost
+from tensorcheck.events.numeric import Made, NumbersLost, ZeroMet
 from tensorcheck.findings import Finding, Related, Severity
 from tensorcheck.knowledge.safe_numbers import safer
 from tensorcheck.rule import Rule
@@ -12,7 +12,7 @@ _LARGE = 1e6
 """Numbers beyond this are likely the end of a divergence."""
 
 
-class NonFiniteForward(Rule[NumbersLost]):
+class NonFiniteForward(Rule[NumbersLost | ZeroMet]):
     """An operation of the forward pass or of the loss gave NaN or infinity, and the weights were updated with it.
 
     ## What it does
@@ -57,9 +57,14 @@ class NonFiniteForward(Rule[NumbersLost]):
     severity = Severity.ERROR
     since = "0.1.0"
 
-    def check(self, event: NumbersLost) -> Iterator[Finding]:
-        """Report the operation that began it."""
-        if event.where == "forward":
+    def __init__(self) -> None:
+        self._is_told = False
+
+    def check(self, event: NumbersLost | ZeroMet) -> Iterator[Finding]:
+        """Report the operation that began it, if it was not one before the model."""
+        if isinstance(event, ZeroMet):
+            self._is_told = self._is_told or event.is_lost
+        elif event.where == "forward" and not self._is_told:
             made = event.made
             site = made.site or event.backward
             yield self.finding(
