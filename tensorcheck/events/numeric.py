@@ -191,3 +191,17 @@ class ZeroMet(Event):
     size: int
     """How many values there are."""
     site: Site
+
+
+@dataclass(frozen=True, slots=True)
+class HalfAccumulated(Event):
+    """A line added to a tensor of half precision that it had added to in the step before."""
+
+    instrument: ClassVar[Instrument] = Instrument.TRACE
+    needs: ClassVar[tuple[type[Event], ...]] = (StepTaken,)
+
+    dtype: str
+    shape: tuple[int, ...]
+    is_average: bool
+    """Whether what was there is scaled first, as in an average of weights."""
+    site: Site

@@ -11,6 +11,7 @@ from tensorcheck.observe.followed import FollowedOptimizers
 from tensorcheck.observe.freezing import FreezeProbe
 from tensorcheck.observe.gradient_flow import GradientFlowProbe
 from tensorcheck.observe.half_gradients import HalfGradientProbe
+from tensorcheck.observe.half_totals import HalfTotalProbe
 from tensorcheck.observe.indices import IndexProbe
 from tensorcheck.observe.kept_graphs import KeptGraphProbe
 from tensorcheck.observe.kept_weights import KeptWeightsProbe
@@ -62,6 +63,7 @@ def all_probes(sink: Sink) -> Iterator[Probe]:
     yield RecordingProbe(sink)
     yield LaterTraceProbe(sink)
     yield HalfGradientProbe(sink)
+    yield HalfTotalProbe(sink)
     yield VanishedUpdateProbe(sink, optimizers)
     yield ScalingProbe(sink)
     yield SchedulerProbe(sink, optimizers)
