@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from tensorcheck.events.event import Event, Instrument
+from tensorcheck.events.forward import ModuleCalled
 from tensorcheck.trace import Trace
 
 
@@ -12,6 +13,8 @@ class StepTraced(Event):
     """The first optimizer step of a traced model: everything that was computed since it was watched."""
 
     instrument: ClassVar[Instrument] = Instrument.TRACE
+    needs: ClassVar[tuple[type[Event], ...]] = (ModuleCalled,)
+    """Without which no operation is known to run in a module."""
 
     trace: Trace
 
