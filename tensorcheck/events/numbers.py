@@ -5,6 +5,7 @@ from typing import ClassVar
 
 from tensorcheck.events.event import Event, Instrument
 from tensorcheck.sites import Site
+from tensorcheck.tensors import TensorMeta
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,3 +50,16 @@ class FractionsCut(NumbersChanged):
 @dataclass(frozen=True, slots=True)
 class MaskInverted(NumbersChanged):
     """`~` of integers that are all 0 or 1, which inverts each of their bits."""
+
+
+@dataclass(frozen=True, slots=True)
+class NeverEqual(Event):
+    """What a model computed was compared for equality with what it did not, and no two numbers were equal."""
+
+    instrument: ClassVar[Instrument] = Instrument.TRACE
+
+    count: int
+    """How many were compared."""
+    computed: TensorMeta
+    other: TensorMeta
+    site: Site

@@ -6,6 +6,7 @@ from tensorcheck.observe.activation_looks import ActivationProbe
 from tensorcheck.observe.backward import BackwardProbe
 from tensorcheck.observe.call_order import CallOrderProbe
 from tensorcheck.observe.dropouts import DropoutProbe
+from tensorcheck.observe.equality_looks import EqualityProbe
 from tensorcheck.observe.evaluations import EvaluationProbe
 from tensorcheck.observe.followed import FollowedOptimizers
 from tensorcheck.observe.freezing import FreezeProbe
@@ -59,6 +60,7 @@ def all_probes(sink: Sink) -> Iterator[Probe]:
     yield NumberProbe(sink)
     yield ActivationProbe(sink, optimizers)
     yield ZeroProbe(sink)
+    yield EqualityProbe(sink)
     yield IndexProbe(sink)
     yield RecordingProbe(sink)
     yield LaterTraceProbe(sink)
