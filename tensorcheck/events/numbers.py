@@ -63,3 +63,22 @@ class NeverEqual(Event):
     computed: TensorMeta
     other: TensorMeta
     site: Site
+
+
+@dataclass(frozen=True, slots=True)
+class IndicesRounded(Event):
+    """Whole numbers were cast to integers from a dtype that does not hold each whole number as large as these."""
+
+    instrument: ClassVar[Instrument] = Instrument.TRACE
+
+    dtype: str
+    exact: int
+    """Up to here it holds each."""
+    beyond: int
+    """How many of the numbers are larger."""
+    count: int
+    highest: float
+    made: Site | None
+    """Where integers became such numbers; None where they came so."""
+    site: Site
+    """Where they become integers again."""

@@ -99,10 +99,9 @@ class ActivationProbe(Probe):
 
     def attach(self, handles: ExitStack) -> None:
         """Be told of these functions while operations are recorded."""
-        reading = self.sink.tracing.recorder.reading
-        for function, look in self._looks():
-            reading[function] = partial(self._quietly, look)
-            handles.callback(reading.pop, function, None)
+        recorder = self.sink.tracing.recorder
+        for function, look in dict(self._looks()).items():
+            recorder.read_also(function, partial(self._quietly, look), handles)
         handles.callback(self._seen.clear)
         handle = register_optimizer_step_pre_hook(self._about_to_step)
         handles.enter_context(PATCHES.undo_in_forks(handle.remove))

@@ -15,7 +15,7 @@ from tensorcheck.observe.raw_steps import RawStep
 from tensorcheck.observe.readable import may_read
 from tensorcheck.trace import Origin
 
-_EQUAL, _UNEQUAL = ("eq", "__eq__", "equal"), ("ne", "__ne__", "not_equal")
+_COMPARISONS = ("eq", "__eq__", "ne", "__ne__", "not_equal")
 _FEWEST, _MOST = 8, 1 << 22
 _FRACTIONS = 0.9
 """The share of what a model computed that has to be no whole number: rounded and thresholded ones are compared."""
@@ -30,13 +30,11 @@ class EqualityProbe(Probe):
 
     def attach(self, handles: ExitStack) -> None:
         """Be told of these functions while operations are recorded."""
-        reading = self.sink.tracing.recorder.reading
-        for owner in (Tensor, torch):
-            for name in (*_EQUAL, *_UNEQUAL):
-                function = getattr(owner, name, None)
-                if function is not None and function is not torch.equal and function is not Tensor.equal:
-                    reading[function] = self._quietly
-                    handles.callback(reading.pop, function, None)
+        recorder = self.sink.tracing.recorder
+        for function in {
+            getattr(owner, name) for owner in (Tensor, torch) for name in _COMPARISONS if hasattr(owner, name)
+        }:
+            recorder.read_also(function, self._quietly, handles)
 
     def _quietly(
         self,

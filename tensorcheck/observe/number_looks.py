@@ -72,10 +72,9 @@ class NumberProbe(Probe):
 
     def attach(self, handles: ExitStack) -> None:
         """Be told of these functions while operations are recorded."""
-        reading = self.sink.tracing.recorder.reading
+        recorder = self.sink.tracing.recorder
         for function, look in _looks():
-            reading[function] = partial(self._look, look)
-            handles.callback(reading.pop, function, None)
+            recorder.read_also(function, partial(self._look, look), handles)
 
     def _look(
         self,

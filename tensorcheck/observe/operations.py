@@ -8,6 +8,7 @@ weak reference, since ids are reused at once.
 import weakref
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from types import CodeType
 from typing import Any
 
@@ -130,6 +131,12 @@ class Recorder(TorchFunctionMode):
     def overlook(self) -> None:
         """Something may have been done since the last operation that was not recorded."""
         self._nodes = _nodes()
+
+    def read_also(self, function: Callable[..., Any], reader: Reader, handles: ExitStack) -> None:
+        """Let one more look at what a function is given and makes, until `handles` is closed."""
+        before = self.reading.get(function)
+        self.reading[function] = reader if before is None else _after(before, reader)
+        handles.callback(self.reading.pop, function, None)
 
     def found(self, tensor: Tensor, origin: Origin, name: str) -> None:
         """A tensor came from outside, such as a batch from its DataLoader, or from operations that were seen there."""
@@ -313,6 +320,14 @@ class Recorder(TorchFunctionMode):
 Recorder.__torch_function__.__code__ = Recorder.__torch_function__.__code__.replace(
     co_filename=FILE_NAME_THAT_WARNINGS_SKIP
 )
+
+
+def _after(first: Reader, second: Reader) -> Reader:
+    def both(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], result: object) -> None:
+        first(function, args, kwargs, result)
+        second(function, args, kwargs, result)
+
+    return both
 
 
 def _tensors(value: object) -> list[Tensor]:

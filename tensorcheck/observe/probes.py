@@ -33,6 +33,7 @@ from tensorcheck.observe.partly_loaded import PartlyLoadedProbe
 from tensorcheck.observe.probe import Probe, Sink
 from tensorcheck.observe.recording import RecordingProbe
 from tensorcheck.observe.resuming import ResumeProbe
+from tensorcheck.observe.rounded_indices import RoundedIndexProbe
 from tensorcheck.observe.scaling import ScalingProbe
 from tensorcheck.observe.schedulers import SchedulerProbe
 from tensorcheck.observe.schedules import ScheduleProbe
@@ -61,6 +62,7 @@ def all_probes(sink: Sink) -> Iterator[Probe]:
     yield ActivationProbe(sink, optimizers)
     yield ZeroProbe(sink)
     yield EqualityProbe(sink)
+    yield RoundedIndexProbe(sink)
     yield IndexProbe(sink)
     yield RecordingProbe(sink)
     yield LaterTraceProbe(sink)

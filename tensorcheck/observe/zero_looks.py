@@ -59,13 +59,10 @@ class ZeroProbe(Probe):
 
     def attach(self, handles: ExitStack) -> None:
         """Be told of these functions while operations are recorded, and of each `backward`."""
-        reading = self.sink.tracing.recorder.reading
-        for owner in (Tensor, torch):
-            for name in (*_DIVISIONS, *_LOGARITHMS, *_SPREADS):
-                function = getattr(owner, name, None)
-                if function is not None and function not in reading:
-                    reading[function] = self._quietly
-                    handles.callback(reading.pop, function, None)
+        recorder = self.sink.tracing.recorder
+        names = (*_DIVISIONS, *_LOGARITHMS, *_SPREADS)
+        for function in {getattr(owner, name) for owner in (Tensor, torch) for name in names if hasattr(owner, name)}:
+            recorder.read_also(function, self._quietly, handles)
         handles.enter_context(PATCHES.patch_attribute(torch.autograd, "backward", self))
 
     def before(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
