@@ -92,7 +92,7 @@ class DroppedInEvaluation(Event):
 
 @dataclass(frozen=True, slots=True)
 class OutputSampled(Event):
-    """In a traced step, the model returned in training for a batch of different samples."""
+    """In a traced step, or one of a few later ones, the model returned in training for a batch of different samples."""
 
     instrument: ClassVar[Instrument] = Instrument.TRACE
     needs: ClassVar[tuple[type[Event], ...]] = (StepTaken,)

@@ -26,7 +26,7 @@ from tensorcheck.events.forward import (
     OutputSampled,
 )
 from tensorcheck.modules import ModuleMeta
-from tensorcheck.observe.constant_outputs import is_constant
+from tensorcheck.observe.constant_outputs import LATER, is_constant, is_constant_later
 from tensorcheck.observe.describe import named_arguments, named_tensors, signature, tensors_in
 from tensorcheck.observe.graded_evaluations import Evaluations
 from tensorcheck.observe.modules import ModuleCalls
@@ -179,14 +179,15 @@ class ModelProbe(Probe):
             required_grad = any(tensor.requires_grad for tensor in tensors_in(result))
             self._judge(model, args, kwargs, result, look)
         if grad and training and self.sink.tracing.is_open and not self._varies:
-            self._sample(args, result)
+            self._sample(result, is_constant(args, result))
+        elif grad and training and subject.step in LATER:
+            self._sample(result, is_constant_later(args, result))
         if grad:
             subject.is_training, subject.output_required_grad = training, required_grad
             if required_grad and not training:
                 self._evaluations.called()
 
-    def _sample(self, args: tuple[Any, ...], result: object) -> None:
-        constant = is_constant(args, result)
+    def _sample(self, result: object, constant: bool | None) -> None:  # noqa: FBT001 - what was seen
         self._varies = constant is False
         if constant is not None:
             outputs = named_tensors(result, "output")

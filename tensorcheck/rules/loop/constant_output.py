@@ -13,7 +13,7 @@ class ConstantOutput(Rule[OutputSampled | UnitsDead]):
 
     ## What it does
     Compares the rows of the output with each other in the first steps, where all samples of the batch differ: in each
-    of three steps they were the same to the last bit.
+    of three steps they were the same but for rounding.
 
     ## Why it matters
     The model can learn nothing but one answer for all samples. The input is lost on the way: overwritten, multiplied by
@@ -76,6 +76,8 @@ class ConstantOutput(Rule[OutputSampled | UnitsDead]):
         if isinstance(event, UnitsDead):
             self._varies = True
             return
+        if event.step not in _STEPS:
+            return
         self._varies = self._varies or not event.is_constant
         self._steps.add(event.step)
         if not self._varies and self._steps == _STEPS:
@@ -88,7 +90,7 @@ class ConstantOutput(Rule[OutputSampled | UnitsDead]):
             f"the output of the model is the same for all {shape[0] if shape else 0} samples of a batch",
             label="the same for every input",
             expected="an output that depends on the input",
-            got=f"{shape} with equal rows    in {len(_STEPS)} steps, to the last bit",
+            got=f"{shape} with equal rows    in {len(_STEPS)} steps, but for rounding",
             site=event.site,
             module="",
         )
