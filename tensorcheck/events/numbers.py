@@ -82,3 +82,20 @@ class IndicesRounded(Event):
     """Where integers became such numbers; None where they came so."""
     site: Site
     """Where they become integers again."""
+
+
+@dataclass(frozen=True, slots=True)
+class NearlyOverflowed(Event):
+    """An exponential gave numbers that are close to the largest of their dtype."""
+
+    instrument: ClassVar[Instrument] = Instrument.TRACE
+
+    function: str
+    dtype: str
+    given: float
+    """The largest that it was given."""
+    highest: float
+    """What it made of that."""
+    limit: float
+    """Beyond this it gives infinity."""
+    site: Site

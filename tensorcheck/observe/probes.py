@@ -8,6 +8,7 @@ from tensorcheck.observe.call_order import CallOrderProbe
 from tensorcheck.observe.dropouts import DropoutProbe
 from tensorcheck.observe.equality_looks import EqualityProbe
 from tensorcheck.observe.evaluations import EvaluationProbe
+from tensorcheck.observe.exponent_looks import ExponentProbe
 from tensorcheck.observe.followed import FollowedOptimizers
 from tensorcheck.observe.freezing import FreezeProbe
 from tensorcheck.observe.gradient_flow import GradientFlowProbe
@@ -61,6 +62,7 @@ def all_probes(sink: Sink) -> Iterator[Probe]:
     yield NumberProbe(sink)
     yield ActivationProbe(sink, optimizers)
     yield ZeroProbe(sink)
+    yield ExponentProbe(sink)
     yield EqualityProbe(sink)
     yield RoundedIndexProbe(sink)
     yield IndexProbe(sink)
