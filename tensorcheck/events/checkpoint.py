@@ -137,3 +137,20 @@ class BestReferenced(Event):
     loaded: Site | None
     """Where these weights are loaded again; None for the model itself."""
     site: Site
+
+
+@dataclass(frozen=True, slots=True)
+class SavedByName(Event):
+    """`torch.save` wrote an object whose class the saving script itself defines: the file holds its name alone."""
+
+    name: str
+    """The class or function, as it is called where it is defined."""
+    is_class: bool
+    spelled: str
+    """The saved object as the code spells it; empty where it does not."""
+    is_module: bool
+    """Whether that object is a module."""
+    part: str
+    """Where in the module it is; empty for the object itself."""
+    defined: Site | None
+    site: Site | None

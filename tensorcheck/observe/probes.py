@@ -35,6 +35,7 @@ from tensorcheck.observe.probe import Probe, Sink
 from tensorcheck.observe.recording import RecordingProbe
 from tensorcheck.observe.resuming import ResumeProbe
 from tensorcheck.observe.rounded_indices import RoundedIndexProbe
+from tensorcheck.observe.saved_by_name import SavedByNameProbe
 from tensorcheck.observe.scaling import ScalingProbe
 from tensorcheck.observe.schedulers import SchedulerProbe
 from tensorcheck.observe.schedules import ScheduleProbe
@@ -81,6 +82,7 @@ def all_probes(sink: Sink) -> Iterator[Probe]:
     yield KeptWeightsProbe(sink)
     yield PartlyLoadedProbe(sink)
     yield ResumeProbe(sink)
+    yield SavedByNameProbe(sink)
     yield CallOrderProbe(sink, optimizers)
     for subject in sink.subjects:
         yield ModelProbe(sink, subject)
