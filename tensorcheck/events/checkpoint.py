@@ -154,3 +154,16 @@ class SavedByName(Event):
     """Where in the module it is; empty for the object itself."""
     defined: Site | None
     site: Site | None
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignFileLoaded(Event):
+    """`torch.load(..., weights_only=False)` read a file that this run has not written and its code would not write."""
+
+    file: str
+    """The name of the file."""
+    names: tuple[str, ...]
+    """The classes and functions in it that are not among those that `weights_only=True` allows."""
+    called: tuple[str, ...]
+    """Those of them that run commands or code."""
+    site: Site | None

@@ -10,6 +10,7 @@ from tensorcheck.observe.equality_looks import EqualityProbe
 from tensorcheck.observe.evaluations import EvaluationProbe
 from tensorcheck.observe.exponent_looks import ExponentProbe
 from tensorcheck.observe.followed import FollowedOptimizers
+from tensorcheck.observe.foreign_files import ForeignFileProbe
 from tensorcheck.observe.freezing import FreezeProbe
 from tensorcheck.observe.gradient_flow import GradientFlowProbe
 from tensorcheck.observe.half_gradients import HalfGradientProbe
@@ -83,6 +84,7 @@ def all_probes(sink: Sink) -> Iterator[Probe]:
     yield PartlyLoadedProbe(sink)
     yield ResumeProbe(sink)
     yield SavedByNameProbe(sink)
+    yield ForeignFileProbe(sink)
     yield CallOrderProbe(sink, optimizers)
     for subject in sink.subjects:
         yield ModelProbe(sink, subject)
