@@ -167,3 +167,20 @@ class ForeignFileLoaded(Event):
     called: tuple[str, ...]
     """Those of them that run commands or code."""
     site: Site | None
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedInVain(Event):
+    """Weights were loaded into a module that nothing else holds, and the code does not use it afterwards."""
+
+    kind: str
+    """Its class."""
+    name: str
+    """Its name in the running code; empty where it has none."""
+    function: str
+    """The function in which it has that name; empty for the script itself."""
+    has_twin: bool
+    """Whether the same code makes another one like it."""
+    made: Site | None
+    """Where the name is given to it."""
+    site: Site | None
