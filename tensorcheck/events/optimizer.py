@@ -70,6 +70,10 @@ class CopyTrained(Event):
     site: Site | None
     lineage: Lineage = field(default_factory=Lineage)
     """Where the module that has the gradients came from."""
+    loaded: Site | None = None
+    """Where that module got its weights from a file after the optimizer was built."""
+    is_assigned: bool = False
+    """Whether the loading put other tensors in the place of its parameters."""
 
 
 @dataclass(frozen=True, slots=True)

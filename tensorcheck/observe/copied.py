@@ -27,6 +27,8 @@ from tensorcheck.sites import Site
 
 _LOOKS = 4
 """At how many of an optimizer's first steps it is looked for."""
+_LATER = 6
+"""At how many later steps without gradients: the model may be replaced in the middle of a training."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -42,12 +44,17 @@ class SuspectedCopy:
 
     def __init__(self) -> None:
         self._looks = 0
+        self._later = _LATER
         self._still: Standing | None = None
 
-    @property
-    def is_over(self) -> bool:
-        """Whether there is nothing more to look for."""
-        return self._looks >= _LOOKS
+    def is_wanted(self, optimizer: Optimizer) -> bool:
+        """Whether to look at this step."""
+        if self._looks < _LOOKS:
+            return True
+        if not self._later or not _lacks_gradients(optimizer):
+            return False
+        self._later -= 1
+        return True
 
     def look(self, optimizer: Optimizer, built: Site | None, here: Callable[[], Site | None]) -> TrainedCopy | None:
         """What is certain when the optimizer is about to step."""
@@ -61,7 +68,7 @@ class SuspectedCopy:
             name, model = next(_trained(named, held), ("", None))
             if model is None or not self._stood_still(model):
                 return None
-            self._looks = _LOOKS
+            self._looks, self._later = _LOOKS, 0
             gradients = sum(tensor.grad is not None for tensor in model.parameters())
             lineage = _lineage(Lineages(frames), name, model)
             kind = type(optimizer).__name__
@@ -74,6 +81,14 @@ class SuspectedCopy:
         names = dict(model.named_parameters())
         before, self._still = self._still, Standing(names)
         return before is not None and len(before.names()) == len(_wanting(names.values()))
+
+
+def _lacks_gradients(optimizer: Optimizer) -> bool:
+    """Whether the first parameter that could have a gradient has none."""
+    for tensor in parameters_of(optimizer):
+        if tensor.requires_grad:
+            return tensor.grad is None
+    return False
 
 
 def _lineage(lineages: Lineages, name: str, model: nn.Module) -> Lineage:

@@ -24,6 +24,7 @@ class Followed:
         "forgotten",
         "has_stepped",
         "kind",
+        "loads",
         "reference",
         "schedule_steps",
         "scheduler",
@@ -44,6 +45,8 @@ class Followed:
         self.carried = CarriedGradient()
         self.built: Site | None = None
         """Where it was built, if that was while something was watched."""
+        self.loads = 0
+        """How many loads of modules had been heard when it was built."""
         self.size = -1
         """How many parameters it held when `subjects` was last looked up."""
         self.watched = -1

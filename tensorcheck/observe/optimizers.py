@@ -27,6 +27,7 @@ from tensorcheck.observe.followed import Followed, FollowedOptimizers
 from tensorcheck.observe.forgotten import ROUNDS, Suspected, suspected_by
 from tensorcheck.observe.frames import file_of_caller, user_frame
 from tensorcheck.observe.lineages import Lineages
+from tensorcheck.observe.loaded_modules import LoadedModules
 from tensorcheck.observe.optimized import parameters_of
 from tensorcheck.observe.patches import PATCHES
 from tensorcheck.observe.probe import Probe, Sink
@@ -50,10 +51,12 @@ class OptimizerProbe(Probe):
     def __init__(self, sink: Sink, optimizers: FollowedOptimizers) -> None:
         super().__init__(sink)
         self._optimizers = optimizers
+        self._loaded = LoadedModules(self)
 
     def attach(self, handles: ExitStack) -> None:
         """Patch the constructor, and register the hooks that all optimizers share."""
         handles.enter_context(PATCHES.patch_attribute(Optimizer, "__init__", self))
+        self._loaded.attach(handles)
         for handle in (
             register_optimizer_step_pre_hook(self._about_to_step),
             register_optimizer_step_post_hook(self._stepped),
@@ -63,7 +66,8 @@ class OptimizerProbe(Probe):
 
     def returned(self, args: tuple[Any, ...], kwargs: dict[str, Any], result: object) -> None:  # noqa: ARG002
         """An optimizer was built."""
-        self._optimizers.known(args[0]).built = self.sink.sites.here()
+        followed = self._optimizers.known(args[0])
+        followed.built, followed.loads = self.sink.sites.here(), self._loaded.count
         self.sink.found(args[0])
 
     def _about_to_step(self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -75,7 +79,7 @@ class OptimizerProbe(Probe):
             followed = self._optimizers.follow(optimizer)
             if followed.suspected:
                 self._look_again(followed)
-            if not followed.copied.is_over:
+            if followed.copied.is_wanted(optimizer):
                 self._look_for_copy(followed, optimizer)
             for subject in followed.subjects:
                 if not followed.has_stepped:
@@ -135,9 +139,14 @@ class OptimizerProbe(Probe):
 
     def _look_for_copy(self, followed: Followed, optimizer: Optimizer) -> None:
         found = followed.copied.look(optimizer, followed.built, self.sink.sites.here)
-        for subject in self.sink.subjects if found is not None and self.sink.wants_optimizer(optimizer) else ():
-            if found is not None and (subject in followed.subjects or subject.model() is found.model):
-                self.sink.emit(replace(found.event, step=subject.step), subject)
+        if found is None or not self.sink.wants_optimizer(optimizer):
+            return
+        load = self._loaded.load_of(found.model, since=followed.loads)
+        place = load.site if load is not None else None
+        event = replace(found.event, loaded=place, is_assigned=load is not None and load.replaces)
+        for subject in self.sink.subjects:
+            if subject in followed.subjects or subject.model() is found.model:
+                self.sink.emit(replace(event, step=subject.step), subject)
                 return
 
     def _about_to_close(self) -> None:

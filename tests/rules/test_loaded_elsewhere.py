@@ -258,3 +258,112 @@ def test_a_second_model_that_is_used_or_checked_is_silent(
     program: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert not found(program, tmp_path, monkeypatch)
+
+
+BUILT = "optimizer = torch.optim.SGD(model.parameters(), lr=0.1)\n"
+TRAINER = """
+class Trainer:
+    def __init__(self):
+        self.net = model
+        self.optimizer = torch.optim.Adam(self.net.parameters())
+    def resume(self):
+        self.net = Net()
+        self.net.load_state_dict(saved)
+trainer = Trainer()
+trainer.resume()
+train(trainer.net, trainer.optimizer)
+"""
+BEST_AGAIN = """
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+train(model, optimizer)
+torch.save({"net": model}, "best.pt")
+model = torch.load("best.pt", weights_only=False)["net"]
+train(model, optimizer)
+"""
+
+
+@pytest.mark.parametrize(
+    ("program", "line"),
+    [
+        (BUILT + "model.load_state_dict(saved, assign=True)\ntrain(model, optimizer)", "model.load_state_dict(saved"),
+        (
+            BUILT + "model = torch.load('whole.pt', weights_only=False)\ntrain(model, optimizer)",
+            "torch.load('whole.pt'",
+        ),
+        (TRAINER, "self.net.load_state_dict(saved)"),
+        (BEST_AGAIN, 'torch.load("best.pt"'),
+    ],
+)
+def test_a_model_that_is_loaded_after_its_optimizer_was_built_is_found(
+    program: str, line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (finding,) = found(program, tmp_path, monkeypatch)
+    assert (finding.rule, finding.help[:6]) == ("TCK808", "build ")
+    assert finding.site is not None
+    assert finding.site.code.startswith(line)
+
+
+COPIED_BACK = """
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+train(model, optimizer)
+best = copy.deepcopy(model)
+model = copy.deepcopy(best)
+train(model, optimizer)
+"""
+
+
+def test_a_model_that_is_replaced_in_the_middle_of_a_training_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert [finding.rule for finding in found(COPIED_BACK, tmp_path, monkeypatch)] == ["TCK402"]
+
+
+BUILT_AGAIN = """
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+train(model, optimizer)
+model.load_state_dict(saved, assign=True)
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+train(model, optimizer)
+"""
+TEACHER = """
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+teacher = Net().requires_grad_(False)
+teacher.load_state_dict(saved, assign=True)
+for step in range(3):
+    optimizer.zero_grad()
+    (model(torch.ones(4, 4)) - teacher(torch.ones(4, 4))).square().mean().backward()
+    optimizer.step()
+"""
+EVALUATED = """
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+train(model, optimizer)
+torch.save({"net": model}, "best.pt")
+best = torch.load("best.pt", weights_only=False)["net"]
+with torch.no_grad():
+    best(torch.ones(2, 4))
+train(model, optimizer)
+"""
+ATTACKED = """
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+other = torch.load("whole.pt", weights_only=False)
+for step in range(4):
+    rows = torch.rand(8, 4, requires_grad=True)
+    other(rows).sum().backward()
+    optimizer.zero_grad()
+    model(rows + 0.1 * rows.grad.sign()).square().mean().backward()
+    optimizer.step()
+"""
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        BUILT + "model.load_state_dict(saved)\ntrain(model, optimizer)",
+        "model.load_state_dict(saved, assign=True)\n" + BUILT + "train(model, optimizer)",
+        *(BUILT_AGAIN, TEACHER, EVALUATED, ATTACKED),
+    ],
+)
+def test_a_load_that_leaves_the_optimizer_its_parameters_is_silent(
+    program: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert not found(program, tmp_path, monkeypatch)

@@ -55,7 +55,7 @@ class StepWithoutGradients(Rule[CopyTrained]):
 
     def check(self, event: CopyTrained) -> Iterator[Finding]:
         """Report the optimizer where it was built, or else where it steps."""
-        if event.is_alike:
+        if event.is_alike or event.loaded is not None:
             return
         headline = first_that_fits(
             f"`{event.kind}` steps without gradients: those of `{event.trained}` are in no optimizer",
