@@ -184,3 +184,39 @@ class LoadedInVain(Event):
     made: Site | None
     """Where the name is given to it."""
     site: Site | None
+
+
+@dataclass(frozen=True, slots=True)
+class ValuesLost(Event):
+    """`load_state_dict` copied values into tensors whose dtype can't hold them."""
+
+    keys: tuple[str, ...]
+    """The tensors that lost some."""
+    saved: str
+    """The dtype of the first of them in the state."""
+    own: str
+    """Its dtype in the module."""
+    was: float
+    """One of its values in the state."""
+    now: float
+    """What became of that."""
+    made: Site | None
+    """Where the module makes this tensor."""
+    site: Site | None
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedInAnotherDtype(Event):
+    """An optimizer is about to step on a model whose state had another dtype than its parameters when it was loaded."""
+
+    target: str
+    """The module as the loading code spells it."""
+    saved: str
+    """The dtype of the state."""
+    own: str
+    """The dtype of the parameters before."""
+    count: int
+    """How many tensors that concerns."""
+    is_assigned: bool
+    """Whether the parameters have the state's dtype since; else its values were copied into theirs."""
+    site: Site | None

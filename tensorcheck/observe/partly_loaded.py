@@ -88,7 +88,7 @@ def _given_names(statement: ast.AST | None) -> tuple[str, ...]:
 def _partly_loaded(
     module: nn.Module, given: Mapping[Any, Any], missed: Sequence[str], over: Sequence[str]
 ) -> PartlyLoaded:
-    own = dict(_own(module))
+    own = dict(own_tensors(module))
     loaded = {id(tensor) for key, tensor in own.items() if key not in missed}
     missing = {key: own[key] for key in missed if key in own and id(own[key]) not in loaded}
     left = {key: given.get(key) for key in over}
@@ -118,7 +118,7 @@ def _statistics(missing: Iterable[str], loaded: Container[str]) -> Iterator[str]
             yield key
 
 
-def _own(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
+def own_tensors(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
     """What is saved of a module; `state_dict` would run hooks of the user's."""
     for path, part in module.named_modules(remove_duplicate=False):
         kept = {**part._parameters, **part._buffers}  # noqa: SLF001 - its own, and no property is run

@@ -21,6 +21,7 @@ from tensorcheck.observe.kept_weights import KeptWeightsProbe
 from tensorcheck.observe.label_order import LabelOrderProbe
 from tensorcheck.observe.later_traces import LaterTraceProbe
 from tensorcheck.observe.learning_rates import LearningRateProbe
+from tensorcheck.observe.loaded_dtypes import LoadedDtypeProbe
 from tensorcheck.observe.loaded_in_vain import LoadedInVainProbe
 from tensorcheck.observe.loaders import LoaderProbe
 from tensorcheck.observe.loss_functions import LOSSES
@@ -85,6 +86,7 @@ def all_probes(sink: Sink) -> Iterator[Probe]:
     yield PartlyLoadedProbe(sink)
     yield ResumeProbe(sink)
     yield LoadedInVainProbe(sink)
+    yield LoadedDtypeProbe(sink)
     yield SavedByNameProbe(sink)
     yield ForeignFileProbe(sink)
     yield CallOrderProbe(sink, optimizers)
