@@ -91,7 +91,7 @@ class GradientFlow:
             return
         for place in operation.outputs:
             meta = self._trace.values[place].meta
-            self._cut[place] = cut | self._cut_at(operation, meta, reaching)
+            self._cut[place] = _beyond(cut, operation, meta) | self._cut_at(operation, meta, reaching)
             self._open[place] = reaching if meta.requires_grad else frozenset()
 
     def _cut_at(self, operation: Operation, meta: TensorMeta, reaching: Iterable[str]) -> dict[str, _Cut]:
@@ -131,8 +131,22 @@ def leaves_the_graph(operation: Operation) -> bool:
 def _kind_of(operation: Operation, meta: TensorMeta) -> CutKind | None:
     """What cut the graph; None of a function that is not known to use the numbers that it is given."""
     if not operation.is_grad_enabled:
-        return CutKind.SWITCHED_OFF
+        return CutKind.SWITCHED_OFF if _has_gradients(meta) else None
     if operation.name in _LEAVING:
         return CutKind.DETACHED
-    has_gradients = meta.dtype.startswith(("float", "bfloat", "complex"))
-    return None if has_gradients and operation.name not in _SAMPLING else CutKind.NOT_DIFFERENTIABLE
+    return None if _has_gradients(meta) and operation.name not in _SAMPLING else CutKind.NOT_DIFFERENTIABLE
+
+
+def _has_gradients(meta: TensorMeta) -> bool:
+    return meta.dtype.startswith(("float", "bfloat", "complex"))
+
+
+def _beyond(cut: Mapping[str, _Cut], operation: Operation, meta: TensorMeta) -> dict[str, _Cut]:
+    """The cuts that go on into what an operation made.
+
+    Scores that were computed without gradients and then choose, as an index or a mask, are no mistake: no gradient
+    passes a choice.
+    """
+    if operation.is_grad_enabled or _has_gradients(meta):
+        return dict(cut)
+    return {name: each for name, each in cut.items() if each[0] is not CutKind.SWITCHED_OFF}

@@ -172,6 +172,24 @@ def test_what_runs_with_gradients_switched_off_is_found(forward: Forward, switch
     assert finding.notes == (FIRST,)
 
 
+def by_index(net: Pair, rows: Tensor) -> Tensor:
+    with torch.no_grad():
+        best = net.first(rows).topk(2).indices
+    return net.second(torch.zeros_like(rows).scatter(1, best, 1.0) * rows)  # type: ignore[no-any-return]  # likewise
+
+
+def by_mask(net: Pair, rows: Tensor) -> Tensor:
+    with torch.no_grad():
+        scores = net.first(rows)
+        kept = torch.zeros_like(rows).masked_fill(scores < scores.mean(), float("-inf"))
+    return net.second((rows + kept).softmax(1))  # type: ignore[no-any-return]  # likewise
+
+
+@pytest.mark.parametrize("forward", [by_index, by_mask])
+def test_scores_without_gradients_that_choose_alone_are_silent(forward: Forward) -> None:
+    assert found(forward) == []
+
+
 def test_a_switch_in_the_loop_is_found() -> None:
     model = Pair(lambda net, rows: net.second(rows))
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
