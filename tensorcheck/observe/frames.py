@@ -20,7 +20,7 @@ _TORCH = str(Path(torch.__file__).parent)
 _OURS = str(Path(tensorcheck.__file__).parent)
 _OUR_LOOP = str(Path(_OURS, "training"))
 """The reference loop is read, copied and blamed like any user's code."""
-_ON_OUR_BEHALF = str(Path(_OURS, "preflighting.py"))
+_ON_OUR_BEHALF = frozenset(str(Path(_OURS, file)) for file in ("preflighting.py", "experiment/asking.py"))
 """What calls the user's code by itself; who called that has no part in what is wrong there."""
 Span = tuple[int | None, int | None, int | None, int | None]
 _LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
@@ -45,7 +45,7 @@ def owner_of(filename: str) -> Owner:
     """Who wrote the code of this file."""
     if filename.startswith(_OUR_LOOP):
         return Owner.USER
-    if filename == _ON_OUR_BEHALF:
+    if filename in _ON_OUR_BEHALF:
         return Owner.OUTERMOST
     if filename.startswith((_OURS, "<tensorcheck")):
         return Owner.OURS

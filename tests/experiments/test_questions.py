@@ -243,6 +243,18 @@ def test_a_language_model_that_looks_ahead_is_found_where_it_does(
     assert finding.site.code == root
 
 
+def test_where_no_line_of_the_users_runs_in_the_model_its_call_is_named() -> None:
+    layer = nn.TransformerEncoderLayer(WIDTH, 1, WIDTH, batch_first=True)
+    model = nn.Sequential(nn.Embedding(20, WIDTH), layer, nn.Linear(WIDTH, 20))
+    words = torch.randint(20, (BATCH, 9))
+
+    finding = only(trained(Healthy(model, (words[:, :-1],), words[:, 1:])))
+
+    assert finding.site is not None
+    assert finding.site.code == "healthy.model(*healthy.given)"
+    assert (finding.module, finding.help) == ("1.self_attn", "")
+
+
 def test_a_model_of_masked_tokens_may_look_ahead() -> None:
     words = torch.randint(20, (BATCH, 8))
     assert found(trained(Healthy(Language(no_mask), (words,), words))) == []

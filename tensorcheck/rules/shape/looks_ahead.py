@@ -112,6 +112,8 @@ def _headline(event: LookedAhead, culprit: Culprit | None) -> str:
             f"`{short(made.code)}` leaves the tokens to be predicted in sight",
             "the mask leaves the tokens to be predicted in sight",
         )
+    if made is None and culprit.module.path:
+        return f"{titled(culprit.module)} shows the tokens to be predicted"
     return f"`{short(made.code) if made is not None else culprit.function}` shows the tokens to be predicted"
 
 
