@@ -53,6 +53,40 @@ class TrainingDataEvaluated(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class SamplesLeaked(Event):
+    """A model was evaluated on a whole pass over data some samples of which it had been trained on."""
+
+    needs: ClassVar[tuple[type[Event], ...]] = (BackwardFinished, ForwardFinished, StepTaken, TrainingDataEvaluated)
+
+    loader: tuple[str, ...]
+    """The names that the running code had for the DataLoader."""
+    results: tuple[str, ...]
+    """The names that it gives to what it computes there."""
+    functions: tuple[str, ...]
+    """The functions that were running."""
+    trained: str
+    """The name of the DataLoader that the model is trained on."""
+    samples: int
+    """How many were evaluated."""
+    shared: int
+    """How many of them it is trained on."""
+    of_training: float
+    """The share of what it is trained on that was evaluated."""
+    by_index: bool
+    """Whether they are the same places of one dataset, and not only equal numbers."""
+    is_only: bool
+    """Whether no data without such samples was evaluated."""
+    takes_everything: bool
+    """Whether the training goes through the whole dataset that the evaluation is a part of."""
+    site: Site | None
+    """The loop."""
+    made: Site | None
+    """Where the data that is evaluated was made, or where its DataLoader was built."""
+    trained_made: Site | None
+    """Likewise of the training."""
+
+
+@dataclass(frozen=True, slots=True)
 class LabelsSorted(Event):
     """A model was trained on a DataLoader that does not shuffle, and the labels came one class after the other."""
 

@@ -90,7 +90,7 @@ class EvaluationProbe(Probe):
         sampler, site = over.sampler(), self.sink.sites.here()
         found = next((each for each in self._known if _is_again(each, over, site)), None)
         if found is None:
-            found = _Known(over.sampler, over.dataset, names_of(sampler), site, _takes_all(sampler))
+            found = _Known(over.sampler, over.dataset, names_of(sampler), site, takes_all(sampler))
             self._known.append(found)
         elif over.evaluated and not found.passes:
             # A loader that is trained on too: what the code says of it counts where it is evaluated.
@@ -151,7 +151,7 @@ def _is_again(known: _Known, over: Pass, site: Site | None) -> bool:
     sampler, dataset = over.sampler(), over.dataset()
     if sampler is not None and known.sampler() is sampler:
         return True
-    is_gone = known.sampler() is None and known.takes_all is _takes_all(sampler)
+    is_gone = known.sampler() is None and known.takes_all is takes_all(sampler)
     return is_gone and dataset is not None and known.dataset() is dataset and known.site == site
 
 
@@ -160,17 +160,17 @@ def _is_same_data(one: _Known, other: _Known) -> bool:
     left, right = one.dataset(), other.dataset()
     if one is other:
         return True
-    return (
-        left is not None and right is not None and one.takes_all and other.takes_all and _is_same_dataset(left, right)
-    )
+    return left is not None and right is not None and one.takes_all and other.takes_all and is_same_dataset(left, right)
 
 
-def _takes_all(sampler: object) -> bool:
+def takes_all(sampler: object) -> bool:
+    """Whether an index sampler goes through all samples of a dataset, in whichever order."""
     inner = sampler.sampler if isinstance(sampler, BatchSampler) else sampler
     return type(inner) in (SequentialSampler, RandomSampler)
 
 
-def _is_same_dataset(left: object, right: object) -> bool:
+def is_same_dataset(left: object, right: object) -> bool:
+    """Whether two datasets hold the very same objects."""
     if left is right:
         return True
     if isinstance(left, TensorDataset) and isinstance(right, TensorDataset):

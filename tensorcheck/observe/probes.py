@@ -20,6 +20,7 @@ from tensorcheck.observe.kept_graphs import KeptGraphProbe
 from tensorcheck.observe.kept_weights import KeptWeightsProbe
 from tensorcheck.observe.label_order import LabelOrderProbe
 from tensorcheck.observe.later_traces import LaterTraceProbe
+from tensorcheck.observe.leaked_samples import LeakedSampleProbe
 from tensorcheck.observe.learning_rates import LearningRateProbe
 from tensorcheck.observe.loaded_dtypes import LoadedDtypeProbe
 from tensorcheck.observe.loaded_in_vain import LoadedInVainProbe
@@ -59,6 +60,7 @@ def all_probes(sink: Sink) -> Iterator[Probe]:
     yield NewLayerProbe(sink, optimizers)
     yield LoaderProbe(sink)
     yield EvaluationProbe(sink)
+    yield LeakedSampleProbe(sink)
     yield LabelOrderProbe(sink)
     yield WorkerProbe(sink)
     yield MetricProbe(sink)

@@ -1,10 +1,10 @@
 """TCK517."""
 
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from tensorcheck.events.passes import TrainingDataEvaluated
 from tensorcheck.findings import Finding, Related, Severity
+from tensorcheck.knowledge.validation_names import is_used_as_validation, is_validation
 from tensorcheck.rule import Rule
 from tensorcheck.wording import first_that_fits
 
@@ -70,8 +70,8 @@ class ValidationOnTrainingData(Rule[TrainingDataEvaluated]):
     def check(self, event: TrainingDataEvaluated) -> Iterator[Finding]:
         """Ask what the code calls it."""
         owner = event.loader[-1] if event.loader else ""
-        is_called_so = _is_validation(owner)
-        is_used_so = event.is_only and _is_used_as_validation(event.results, event.functions)
+        is_called_so = is_validation(owner)
+        is_used_so = event.is_only and is_used_as_validation(event.results, event.functions)
         if is_called_so or is_used_so:
             yield self._finding(event, owner, is_called_so=is_called_so)
 
@@ -93,24 +93,3 @@ class ValidationOnTrainingData(Rule[TrainingDataEvaluated]):
             site=site,
             related=tuple(related),
         )
-
-
-_VALIDATION = frozenset({"val", "valid", "validation", "validate", "validating", "dev", "test", "holdout"})
-
-
-def _words(name: str) -> frozenset[str]:
-    return frozenset(re.findall(r"[a-z]+", name.lower().replace("_", " ")))
-
-
-def _is_validation(name: str) -> bool:
-    words = _words(name)
-    return bool(words & _VALIDATION) and not words & {"train", "training"}
-
-
-def _is_used_as_validation(results: Sequence[str], functions: Sequence[str]) -> bool:
-    """Whether a result or, where none says that it is of the training, the function has such a name."""
-    if any(_words(name) & {"train", "training"} for name in results):
-        return False
-    function = functions[0] if functions else ""  # a test of pytest trains and evaluates as it likes
-    of_function = _is_validation(function) and (function == "test" or "test" not in _words(function))
-    return of_function or any(map(_is_validation, results))
