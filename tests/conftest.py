@@ -1,6 +1,8 @@
-"""What every test can use: golden files."""
+"""What every test can use: golden files, and runs of pytest within the test."""
 
+import importlib
 import os
+import pkgutil
 from collections.abc import Callable
 
 import pytest
@@ -44,3 +46,22 @@ def golden(request: pytest.FixtureRequest) -> Golden:
         assert text == file.read_bytes().decode(), f"{file} differs; --update-golden writes it anew"
 
     return check
+
+
+@pytest.fixture
+def inner_pytest(request: pytest.FixtureRequest) -> pytest.Pytester:
+    """Runs pytest within this process.
+
+    An inner run forgets the modules that it was the first to import, and second copies of ours would patch torch again,
+    so everything is imported before; dynamo, which an optimizer imports, can't be imported twice.
+    """
+    import torch  # noqa: PLC0415 - most tests need no inner run
+
+    import tensorcheck  # noqa: PLC0415 - likewise
+
+    for module in pkgutil.walk_packages(tensorcheck.__path__, "tensorcheck."):
+        if module.name != "tensorcheck.__main__":
+            importlib.import_module(module.name)
+    torch.optim.SGD([torch.zeros(1, requires_grad=True)])
+    pytester: pytest.Pytester = request.getfixturevalue("pytester")
+    return pytester

@@ -14,6 +14,7 @@ __all__ = [
     "assert_checkpoint_round_trip",
     "assert_close",
     "assert_compiles",
+    "assert_contract",
     "assert_depends_on_input",
     "assert_deterministic",
     "assert_device",
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from tensorcheck.testing.checkpoints import assert_checkpoint_round_trip, assert_resume_equivalent
     from tensorcheck.testing.closeness import assert_close
     from tensorcheck.testing.compiling import assert_compiles
+    from tensorcheck.testing.contracts import assert_contract
     from tensorcheck.testing.places import assert_device_agnostic, assert_no_findings
     from tensorcheck.testing.sizes import dims
     from tensorcheck.testing.tensors import (
@@ -69,6 +71,7 @@ else:  # hidden from type checkers, which would take every misspelt name for one
         "assert_checkpoint_round_trip": "checkpoints",
         "assert_close": "closeness",
         "assert_compiles": "compiling",
+        "assert_contract": "contracts",
         "assert_depends_on_input": "answers",
         "assert_deterministic": "answers",
         "assert_device": "tensors",

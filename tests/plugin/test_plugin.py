@@ -1,24 +1,14 @@
 """The pytest plugin, in runs of pytest: every option, the marker, the fixtures, and other plugins beside it."""
 
-import importlib
 import json
-import pkgutil
 import subprocess
 import sys
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
-import torch
 
-import tensorcheck
 from tensorcheck.observe.patches import PATCHES
-
-# An inner run forgets the modules that it was the first to import, and a second copy of ours would patch torch again.
-for _module in pkgutil.walk_packages(tensorcheck.__path__, "tensorcheck."):
-    if _module.name != "tensorcheck.__main__":
-        importlib.import_module(_module.name)
-torch.optim.SGD([torch.zeros(1, requires_grad=True)])  # imports dynamo, which can't be imported twice
 
 COMMON = """
 import pytest
@@ -50,8 +40,8 @@ HEALTHY = f"{COMMON}\ndef test_it():\n    healthy()\n"
 
 
 @pytest.fixture
-def run(pytester: pytest.Pytester) -> "Run":
-    return Run(pytester)
+def run(inner_pytest: pytest.Pytester) -> "Run":
+    return Run(inner_pytest)
 
 
 class Run:
