@@ -20,13 +20,14 @@ __all__ = [
     "peek",
     "preflight",
     "simulate_device",
+    "strategies",
     "testing",
     "training",
     "watch",
 ]
 
 if TYPE_CHECKING:
-    from tensorcheck import testing, training
+    from tensorcheck import strategies, testing, training
     from tensorcheck.breakpoints import breakpoint_on
     from tensorcheck.checking import SpecMismatchError, checked
     from tensorcheck.devices.simulating import simulate_device
