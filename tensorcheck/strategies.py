@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader
 
 from tensorcheck.specs.dims import Computed, Dim, Fixed, Ignored, Named, Several
 from tensorcheck.specs.dtypes import KINDS, takes
-from tensorcheck.specs.shape_strings import ShapeSpec
+from tensorcheck.specs.shape_strings import ShapeSpec, match_shape
 from tensorcheck.specs.spec import TensorSpec
 
 try:
@@ -93,6 +93,21 @@ def _tensors(  # noqa: PLR0913, PLR0917 - what `tensors` was asked for
     place = device or spec.device
     moved = laid if place is None or place == "cpu" else laid.to(place)
     return moved.requires_grad_() if spec.requires_grad else moved
+
+
+@st.composite
+def several(
+    draw: "st.DrawFn",
+    specs: Sequence[TensorSpec],
+    options: Mapping[str, Any],
+) -> tuple[Tensor, ...]:
+    """Tensors of several specs, of which a name is one size in all; the options are those of `tensors`."""
+    sizes: dict[str, Any] = {}
+    found = []
+    for spec in specs:
+        found.append(draw(tensors(spec, sizes=sizes, **options)))
+        match_shape(spec.dims, found[-1].shape, sizes)
+    return tuple(found)
 
 
 @st.composite

@@ -46,6 +46,7 @@ COMMANDS: Mapping[str, LazyCommand] = {
     "preflight": LazyCommand(
         "tensorcheck.cli.preflight:preflight", "Check a training step of a model before it costs anything."
     ),
+    "fuzz": LazyCommand("tensorcheck.cli.fuzz:fuzz", "Find the smallest input that breaks a model."),
     "report": LazyCommand("tensorcheck.cli.report:report", "Print the report of a run in another format."),
     "replay": LazyCommand("tensorcheck.cli.replay:replay", "Repeat the failure that a capsule holds."),
     "diff": LazyCommand("tensorcheck.cli.diff:diff", "Print where two runs part: of commits, devices or dtypes."),

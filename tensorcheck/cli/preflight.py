@@ -1,15 +1,14 @@
 """The command `tensorcheck preflight`: a training step of a model before it costs anything."""
 
-import importlib
 import inspect
 import re
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
+from tensorcheck.cli.naming import named
 from tensorcheck.findings import Severity
 from tensorcheck.report import FORMATS, Report, format_of
 
@@ -99,7 +98,7 @@ def _made(  # noqa: PLR0913, PLR0917 - what the command was given
     from tensorcheck.experiment.strict_meta import OnMeta  # noqa: PLC0415 - likewise
     from tensorcheck.preflighting import preflight as check  # noqa: PLC0415 - likewise
 
-    make = _found("MODULE:MAKE_MODEL", factory)
+    make = named("MODULE:MAKE_MODEL", factory)
     loss_fn = _of_torch("--loss", loss, torch.nn.functional) if loss is not None else None
     kind = _of_torch("--optimizer", optimizer, torch.optim) if optimizer is not None else None
     names = [*dtypes, *[dtypes[-1] if dtypes else "float32"] * len(shapes)]
@@ -145,42 +144,9 @@ def _shape(text: str, sizes: dict[str, int]) -> tuple[int, ...]:
     return tuple(found)
 
 
-def _found(option: str, reference: str) -> Callable[..., Any]:
-    """What `module:name` names, with the working directory among the places where modules are looked for."""
-    module, _, name = reference.partition(":")
-    if not module or not name:
-        msg = f"{option}: {reference!r} is no module:name, such as models:make_model"
-        raise click.UsageError(msg)
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.insert(0, here)
-    try:
-        made = inspect.getattr_static(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        msg = f"{option}: {error}"
-        raise click.UsageError(msg) from error
-    if not callable(made):
-        msg = f"{option}: {reference} is {type(made).__name__} and can't be called"
-        raise click.UsageError(msg)
-    return _without_arguments(option, reference, made)
-
-
-def _without_arguments(option: str, reference: str, made: Callable[..., Any]) -> Callable[..., Any]:
-    needed = [
-        parameter.name
-        for parameter in inspect.signature(made).parameters.values()
-        if parameter.default is parameter.empty
-        and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
-    ]
-    if needed and option == "MODULE:MAKE_MODEL":
-        msg = f"{reference} needs {', '.join(needed)}; name a function that makes the model and needs nothing"
-        raise click.UsageError(msg)
-    return made
-
-
 def _of_torch(option: str, name: str, home: Any) -> Callable[..., Any]:  # noqa: ANN401 - a module
     if ":" in name:
-        return _found(option, name)
+        return named(option, name)
     found: Callable[..., Any] | None = getattr(home, name, None)
     if not callable(found):
         msg = f"{option}: {home.__name__} has no {name!r}"
