@@ -220,3 +220,15 @@ class TrainedInAnotherDtype(Event):
     is_assigned: bool
     """Whether the parameters have the state's dtype since; else its values were copied into theirs."""
     site: Site | None
+
+
+@dataclass(frozen=True, slots=True)
+class SavedByRank(Event):
+    """One of several processes that train together saved a file, and nothing kept the others from it."""
+
+    rank: int
+    world: int
+    """How many processes there are."""
+    file: str
+    """The name of the file."""
+    site: Site | None

@@ -4,7 +4,6 @@ A file's pickle names the classes and functions that it calls; these are read wi
 """
 
 import ast
-import os
 import re
 import sys
 from contextlib import ExitStack, suppress
@@ -19,7 +18,7 @@ from tensorcheck.events.event import Event
 from tensorcheck.observe.frames import Owner, expression_at, file_of_caller, owner_of, user_frame
 from tensorcheck.observe.patches import PATCHES, Listener
 from tensorcheck.observe.probe import Probe, Sink
-from tensorcheck.observe.written_files import may_be_written
+from tensorcheck.observe.written_files import may_be_written, path_of
 
 _COMMANDS = re.compile(
     r"(?:posix|nt|os)\.(?:system|popen|exec\w*|spawn\w*|posix_spawn\w*|remove|unlink|rmdir|kill)"
@@ -50,7 +49,7 @@ class ForeignFileProbe(Probe):
         """A file was read."""
         if kwargs.get("weights_only") is not False or not file_of_caller() or not self.sink.hears_this_thread():
             return
-        file = _path_of(args[0] if args else kwargs.get("f"))
+        file = path_of(args[0] if args else kwargs.get("f"))
         if not file or not _is_asked_for() or self._is_own(file) or may_be_written(Path(file).name):
             return
         names = _names_in(file)
@@ -69,13 +68,6 @@ def _names_in(file: str) -> tuple[str, ...] | None:
     with suppress(Exception):  # PyTorch raises what its parser meets in bytes that it does not know
         return tuple(sorted(get_unsafe_globals_in_checkpoint(file)))
     return None
-
-
-def _path_of(file: object) -> str:
-    """The path of a file as it is given; empty for one in memory."""
-    name = getattr(file, "name", None)
-    path = file if isinstance(file, str | os.PathLike) else name if isinstance(name, str) else ""
-    return os.path.realpath(os.fsdecode(path)) if path else ""
 
 
 def _is_asked_for() -> bool:
@@ -102,7 +94,7 @@ class _Saves(Listener):
 
     def returned(self, args: tuple[Any, ...], kwargs: dict[str, Any], result: object) -> None:  # noqa: ARG002
         """A file was written."""
-        file = _path_of(args[1] if len(args) > 1 else kwargs.get("f"))
+        file = path_of(args[1] if len(args) > 1 else kwargs.get("f"))
         if file and file not in self._probe.saved:
             self._probe.saved[file] = Path(file).stat().st_mtime
 

@@ -40,6 +40,7 @@ from tensorcheck.observe.recording import RecordingProbe
 from tensorcheck.observe.resuming import ResumeProbe
 from tensorcheck.observe.rounded_indices import RoundedIndexProbe
 from tensorcheck.observe.saved_by_name import SavedByNameProbe
+from tensorcheck.observe.saved_by_ranks import SavedByRankProbe
 from tensorcheck.observe.scaling import ScalingProbe
 from tensorcheck.observe.schedulers import SchedulerProbe
 from tensorcheck.observe.schedules import ScheduleProbe
@@ -90,6 +91,7 @@ def all_probes(sink: Sink) -> Iterator[Probe]:
     yield LoadedInVainProbe(sink)
     yield LoadedDtypeProbe(sink)
     yield SavedByNameProbe(sink)
+    yield SavedByRankProbe(sink)
     yield ForeignFileProbe(sink)
     yield CallOrderProbe(sink, optimizers)
     for subject in sink.subjects:

@@ -1,6 +1,7 @@
-"""Whether a file may be one that the user's own code writes, by what their statements that save say of its name."""
+"""Files that are saved: their paths, and whether the user's own code may write one of a name."""
 
 import ast
+import os
 import re
 import sys
 from collections.abc import Iterator
@@ -14,6 +15,13 @@ _LAST = frozenset({"join", "joinpath", "Path", "PurePath", "fspath", "str"})
 """Calls whose last argument ends the path that they make."""
 _DEEPEST = 4
 """Names that are looked up one through the other."""
+
+
+def path_of(file: object) -> str:
+    """The path of a file as it is given; empty for one in memory."""
+    name = getattr(file, "name", None)
+    path = file if isinstance(file, str | os.PathLike) else name if isinstance(name, str) else ""
+    return os.path.realpath(os.fsdecode(path)) if path else ""
 
 
 def may_be_written(name: str) -> bool:
