@@ -21,6 +21,7 @@ from types import ClassMethodDescriptorType, CodeType, FunctionType, ModuleType
 from typing import Any
 
 from torch.compiler import is_compiling
+from torch.jit._trace import is_tracing
 
 FILE_NAME_THAT_WARNINGS_SKIP = "<tensorcheck, as invisible as importlib._bootstrap>"
 _PLACE_OF_TARGET = "the function to call, put here by _code_that_calls"
@@ -113,7 +114,9 @@ def _wrap(patch: _Patch) -> FunctionType:
 
 
 def _tell(listener: Listener, what: Callable[..., None], *details: object) -> None:
-    if not listener.is_off:
+    if (
+        not listener.is_off and not is_tracing()
+    ):  # of a size, `torch.jit.trace` makes a tensor, and warns of what reads it
         try:
             what(*details)
         except RecursionError:  # the user's stack is used up: their own exception says so, and we have no room to

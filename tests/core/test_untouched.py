@@ -251,6 +251,18 @@ def test_a_watched_model_can_be_scripted_traced_and_exported() -> None:
         assert torch.equal(variant(torch.ones(2)), torch.full((2,), 2.0))
 
 
+def test_a_trace_of_a_watched_model_has_the_same_operations_and_warns_of_nothing() -> None:
+    model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+    rows = torch.ones(3, 4)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=DeprecationWarning)
+        before = torch.jit.trace(model, rows)
+        with tensorcheck.watch(model):
+            watched = torch.jit.trace(model, rows)
+    kinds = [[node.kind() for node in each.inlined_graph.nodes()] for each in (before, watched)]
+    assert kinds[0] == kinds[1]
+
+
 def test_a_users_function_mode_sees_what_it_would_see() -> None:
     seen: list[str] = []
 
