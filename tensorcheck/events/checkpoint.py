@@ -232,3 +232,18 @@ class SavedByRank(Event):
     file: str
     """The name of the file."""
     site: Site | None
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingModeSaved(Event):
+    """A program was saved that was traced or exported from a model in training mode, and does what that does."""
+
+    model: str
+    """The model as the code spells it where it was traced."""
+    dropouts: int
+    """How many of its operations drop something out."""
+    norms: int
+    """How many of them normalise with the statistics of the batch."""
+    traced: Site | None
+    """Where that was."""
+    site: Site | None

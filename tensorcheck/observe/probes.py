@@ -44,6 +44,7 @@ from tensorcheck.observe.saved_by_ranks import SavedByRankProbe
 from tensorcheck.observe.scaling import ScalingProbe
 from tensorcheck.observe.schedulers import SchedulerProbe
 from tensorcheck.observe.schedules import ScheduleProbe
+from tensorcheck.observe.traced_modes import TracedModeProbe
 from tensorcheck.observe.vanished_updates import VanishedUpdateProbe
 from tensorcheck.observe.worker_seeds import WorkerProbe
 from tensorcheck.observe.zero_looks import ZeroProbe
@@ -91,6 +92,7 @@ def all_probes(sink: Sink) -> Iterator[Probe]:
     yield LoadedInVainProbe(sink)
     yield LoadedDtypeProbe(sink)
     yield SavedByNameProbe(sink)
+    yield TracedModeProbe(sink)
     yield SavedByRankProbe(sink)
     yield ForeignFileProbe(sink)
     yield CallOrderProbe(sink, optimizers)
