@@ -1,11 +1,12 @@
 """Files that are saved: their paths, and whether the user's own code may write one of a name."""
 
 import ast
+import linecache
 import os
 import re
 import sys
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterator, Mapping
+from types import FrameType, FunctionType, ModuleType
 
 from tensorcheck.observe.frames import Owner, owner_of, tree_of
 from tensorcheck.observe.scopes import called_name
@@ -25,7 +26,7 @@ def path_of(file: object) -> str:
 
 
 def may_be_written(name: str) -> bool:
-    """Whether a call of `torch.save` in the user's modules may write a file of this name."""
+    """Whether a call of `torch.save` in the running program may write a file of this name."""
     for filename in _files():
         tree = tree_of(filename) or ast.Module([], [])
         for node in ast.walk(tree):
@@ -36,21 +37,39 @@ def may_be_written(name: str) -> bool:
 
 
 def _files() -> Iterator[str]:
-    """The user's modules that are loaded and may save something."""
-    seen = set()
-    for module in tuple(sys.modules.values()):
-        filename = getattr(module, "__dict__", {}).get("__file__")  # a lazy module would import what it stands for
-        if isinstance(filename, str) and filename not in seen and owner_of(filename) is Owner.USER:
-            seen.add(filename)
-            if "save(" in _text(filename):
-                yield filename
+    """The files of the running functions and of what they import that may save something."""
+    open_ones, met = _running(), set[str]()
+    while open_ones:
+        filename, names = open_ones.popitem()
+        if filename in met or owner_of(filename) is not Owner.USER:
+            continue
+        met.add(filename)
+        if "save(" in _text(filename):
+            yield filename
+        open_ones.update(_imported(names))
+
+
+def _running() -> dict[str, Mapping[str, object]]:
+    frames: dict[str, Mapping[str, object]] = {}
+    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - the way to walk frames without making a list
+    while frame is not None:
+        frames[frame.f_code.co_filename] = frame.f_globals
+        frame = frame.f_back
+    return frames
+
+
+def _imported(names: Mapping[str, object]) -> Iterator[tuple[str, Mapping[str, object]]]:
+    """The modules that a module names, or of which it names a function, a class or an object, by their files."""
+    for value in tuple(names.values()):
+        kind = value if isinstance(value, type | FunctionType) else type(value)
+        module = value if isinstance(value, ModuleType) else sys.modules.get(str(kind.__module__))
+        known = getattr(module, "__dict__", {})  # a lazy module would import what it stands for
+        if isinstance(filename := known.get("__file__"), str):
+            yield filename, known
 
 
 def _text(filename: str) -> str:
-    try:
-        return Path(filename).read_text(errors="replace")
-    except OSError:
-        return ""
+    return "".join(linecache.getlines(filename))
 
 
 def _target(call: ast.Call) -> ast.expr | None:

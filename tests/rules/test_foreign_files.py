@@ -126,3 +126,11 @@ def test_a_download_by_its_own_default_is_silent(tmp_path: Path, monkeypatch: py
         torch.hub.load_state_dict_from_url("http://localhost/backbone.pt", model_dir="hub")
     """
     assert not found(program, tmp_path, monkeypatch)
+
+
+def test_a_file_that_another_module_of_the_program_may_write_is_silent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "keeping_files.py").write_text("import torch\n\ndef keep(net, path):\n    torch.save(net, path)\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert not found(f"from keeping_files import keep\n{LOAD}", tmp_path, monkeypatch)
