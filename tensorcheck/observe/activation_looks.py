@@ -45,7 +45,7 @@ _DEAD = 0.9
 _ALIVE = 0.5
 _FLAT = 1e-3
 """Where the derivative of a sigmoid or of tanh is below this, nothing comes through; the middle has 0.25 or 1."""
-_SATURATED, _EACH_END = 0.9, 0.05
+_SATURATED, _EACH_END = 0.8, 0.05
 _LARGE = 30.0
 """Data with larger values is what saturates, and is said by the rules of data."""
 _LOOKS = 3
@@ -94,6 +94,8 @@ class ActivationProbe(Probe):
         super().__init__(sink)
         self._optimizers = optimizers
         self._seen: dict[Hashable, _Followed] = {}
+        self._told: set[str] = set()
+        """What was said: the layers behind the first are as they are by it, or by what made all of them so."""
         self._wants_look = False
         """Whether units died in the last traced step, and have to be looked at once more."""
 
@@ -163,6 +165,9 @@ class ActivationProbe(Probe):
 
     def _tell_dead(self, of: _Given, followed: _Followed, since: int, function: Callable[..., Any]) -> None:
         followed.is_over = True
+        if "dead" in self._told:
+            return
+        self._told.add("dead")
         dead = torch.stack(followed.dead[since:]).all(0)
         self.sink.emit(
             UnitsDead(
@@ -192,7 +197,9 @@ class ActivationProbe(Probe):
         followed = self._followed((name, *_key(of)))
         if followed is not None:
             followed.shares.append(_saturated(result, name))
-            if len(followed.shares) == _LOOKS and min(followed.shares) >= _SATURATED and self._is_hidden(of):
+            is_saturated = len(followed.shares) == _LOOKS and min(followed.shares) >= _SATURATED
+            if is_saturated and "saturated" not in self._told and self._is_hidden(of):
+                self._told.add("saturated")
                 self.sink.emit(
                     ActivationSaturated(
                         self.sink.step,

@@ -191,3 +191,9 @@ def test_the_line_that_sank_the_bias_is_the_place() -> None:
 
     assert finding.site is not None
     assert finding.site.code == "nn.init.constant_(self.hidden.bias, -20.0)"
+
+
+def test_of_several_layers_the_first_is_told_of() -> None:
+    layers = [wide(nn.Linear(8, 32)), nn.Tanh(), wide(nn.Linear(32, 32)), nn.Tanh(), nn.Linear(32, 2)]
+    (finding,) = trained(nn.Sequential(*layers))
+    assert (finding.rule, finding.module) == ("TCK609", "0")

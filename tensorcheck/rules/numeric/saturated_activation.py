@@ -12,8 +12,8 @@ class SaturatedActivation(Rule[ActivationSaturated]):
     """A sigmoid or a tanh between two layers returns nearly nothing but its two limits, where its gradient is zero.
 
     ## What it does
-    Looks at what each `sigmoid` and `tanh` that stands between two layers returned in the first three steps: at nine
-    tenths of the values, at both ends, its slope is below 0.001.
+    Looks at what each `sigmoid` and `tanh` that stands between two layers returned in the first three steps: at four
+    fifths of the values, at both ends, its slope is below 0.001.
 
     ## Why it matters
     What lies before it gets a thousandth of the gradient or none, and hardly learns. The usual reasons are weights that
