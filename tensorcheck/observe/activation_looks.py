@@ -43,6 +43,8 @@ _MOST = 1 << 22
 _DEAD = 0.9
 """The share of units that a healthy layer does not lose, however alike its inputs are."""
 _ALIVE = 0.5
+_MANY = 256
+"""Units, of which a few for each sample are enough."""
 _FLAT = 1e-3
 """Where the derivative of a sigmoid or of tanh is below this, nothing comes through; the middle has 0.25 or 1."""
 _SATURATED, _EACH_END = 0.8, 0.05
@@ -79,6 +81,11 @@ class _Followed:
             if float(common.float().mean()) >= _DEAD:
                 return first
         return None
+
+    def was_born_dead(self, since: int) -> bool:
+        """Whether they were dead at each look; of many units all, for sparse codes leave most of them at zero."""
+        units = self.dead[0].numel()
+        return since == 0 and (units <= _MANY or all(bool(each.all()) for each in self.dead))
 
     def was_shut(self, since: int) -> bool:
         """Whether the units were alive in the first step, and dead in two at least since."""
@@ -158,9 +165,9 @@ class ActivationProbe(Probe):
             followed.dead.append(dead.to("cpu"))
             followed.samples = result.numel() // units
             since = followed.dead_since() if len(followed.dead) >= _LOOKS else None
-            if since is not None and (since == 0 or followed.was_shut(since)):
+            if since is not None and (followed.was_born_dead(since) or followed.was_shut(since)):
                 self._tell_dead(of, followed, since, function)
-            elif since is not None:
+            elif since:
                 self._wants_look = True
 
     def _tell_dead(self, of: _Given, followed: _Followed, since: int, function: Callable[..., Any]) -> None:

@@ -197,3 +197,19 @@ def test_of_several_layers_the_first_is_told_of() -> None:
     layers = [wide(nn.Linear(8, 32)), nn.Tanh(), wide(nn.Linear(32, 32)), nn.Tanh(), nn.Linear(32, 2)]
     (finding,) = trained(nn.Sequential(*layers))
     assert (finding.rule, finding.module) == ("TCK609", "0")
+
+
+def sparse(alive: int, width: int = 1024) -> nn.Module:
+    layer = nn.Linear(8, width)
+    with torch.no_grad():
+        layer.bias.fill_(-20.0)
+        layer.bias[:alive] = 20.0
+    return nn.Sequential(layer, nn.ReLU(), nn.Linear(width, 2))
+
+
+def test_a_sparse_code_of_many_units_is_silent() -> None:
+    assert not trained(sparse(16))
+
+
+def test_many_units_that_are_all_dead_are_found() -> None:
+    assert rules(trained(sparse(0))) == ["TCK608"]

@@ -47,7 +47,8 @@ class DeadRelu(Rule[UnitsDead]):
 
     ## Limits
     Layers of at least 8 units are looked at, with at least 8 samples, and in the first steps alone. Units that are
-    exactly zero are silent, for a layer may begin at zero on purpose.
+    exactly zero are silent, for a layer may begin at zero on purpose, and so is a sparse code: of more than 256 units
+    all have to be dead from the start.
     """
 
     code = "TCK608"
