@@ -27,6 +27,8 @@ _SPREADS = ("std", "var")
 _MOST = 1 << 22
 _TINY_DIVISOR, _TINY_IN_LOG = 1e-12, 1e-20
 """Below this an operand is zero but for rounding; a small number that guards against zero is larger."""
+_BESIDE = 1e-6
+"""A part of the largest one: where all are as small, that is what the numbers are like."""
 _LARGE = 1e6
 _ORDINARY = 1e4
 _OWN = {
@@ -117,7 +119,8 @@ class ZeroProbe(Probe):
         others = [each for each in args if isinstance(each, Tensor) and each is not divisor]
         if divisor is None or any(float(each.abs().max()) > _ORDINARY for each in others):
             return
-        if float(divisor.abs().min()) < _TINY_DIVISOR:
+        lowest, highest = torch.stack(divisor.double().abs().aminmax()).tolist()
+        if lowest < _TINY_DIVISOR and lowest < _BESIDE * highest:
             self._tell(name, divisor)
 
     def _near_logarithm(self, name: str, operand: Tensor) -> None:
