@@ -1,6 +1,7 @@
 """What a DataLoader did."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from tensorcheck.events.event import Event
 from tensorcheck.modules import LoaderMeta
@@ -15,3 +16,25 @@ class BatchLoaded(Event):
     fields: tuple[NamedTensor, ...]
     loader: LoaderMeta
     site: Site | None
+
+
+Change = Literal["dtype", "rank", "range"]
+
+
+@dataclass(frozen=True, slots=True)
+class FieldChanged(Event):
+    """A field of a DataLoader's batches is not what it was in the batches or samples before."""
+
+    change: Change
+    field: str
+    """The expression that reaches it: `batch[1]`."""
+    dataset: str
+    """The class of the dataset."""
+    before: str
+    after: str
+    batch: int
+    """How many batches the loader had given before."""
+    made: Site | None
+    """Where the dataset or the collate function makes it."""
+    site: Site | None
+    """The loop."""

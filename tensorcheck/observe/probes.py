@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from tensorcheck.observe.activation_looks import ActivationProbe
 from tensorcheck.observe.backward import BackwardProbe
 from tensorcheck.observe.call_order import CallOrderProbe
+from tensorcheck.observe.changing_fields import ChangingFieldProbe
 from tensorcheck.observe.dropouts import DropoutProbe
 from tensorcheck.observe.equality_looks import EqualityProbe
 from tensorcheck.observe.evaluations import EvaluationProbe
@@ -64,6 +65,7 @@ def all_probes(sink: Sink) -> Iterator[Probe]:
     yield EvaluationProbe(sink)
     yield LeakedSampleProbe(sink)
     yield LabelOrderProbe(sink)
+    yield ChangingFieldProbe(sink)
     yield WorkerProbe(sink)
     yield MetricProbe(sink)
     yield DropoutProbe(sink)
