@@ -1,9 +1,9 @@
 """What a DataLoader did."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
-from tensorcheck.events.event import Event
+from tensorcheck.events.event import Event, Instrument
 from tensorcheck.modules import LoaderMeta
 from tensorcheck.sites import Site
 from tensorcheck.tensors import NamedTensor
@@ -38,3 +38,23 @@ class FieldChanged(Event):
     """Where the dataset or the collate function makes it."""
     site: Site | None
     """The loop."""
+
+
+@dataclass(frozen=True, slots=True)
+class PaddingSeen(Event):
+    """A tensor of the first step ends in the same value in some samples, sooner in one than in another."""
+
+    instrument: ClassVar[Instrument] = Instrument.TRACE
+
+    value: int | None
+    """Its place in the trace; None of a field of a batch, which has a name."""
+    name: str
+    samples: int
+    length: int
+    """How long each sample is, padding and all."""
+    padding: int
+    """How many of all positions are padding."""
+    pad: str
+    """What stands there."""
+    made: Site | None
+    """Where the field is made."""
