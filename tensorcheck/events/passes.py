@@ -87,6 +87,44 @@ class SamplesLeaked(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class Spread:
+    """How the values of one column or channel were spread over a whole pass."""
+
+    mean: float
+    std: float
+    lowest: float
+    highest: float
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluatedOnOtherScale(Event):
+    """A model was evaluated on a whole pass over other data than it was trained on, and both were measured."""
+
+    needs: ClassVar[tuple[type[Event], ...]] = (BackwardFinished, ForwardFinished, StepTaken, TrainingDataEvaluated)
+
+    loader: tuple[str, ...]
+    """The names that the running code had for the DataLoader."""
+    trained: str
+    """The name of the DataLoader that the model is trained on."""
+    is_image: bool
+    """Whether the columns are the channels of images."""
+    is_continuous: bool
+    """Whether hardly a value comes twice."""
+    of_training: tuple[Spread, ...]
+    of_evaluation: tuple[Spread, ...]
+    samples: int
+    """How many were evaluated."""
+    trained_samples: int
+    """How many were trained on in a pass."""
+    site: Site | None
+    """The loop."""
+    made: Site | None
+    """Where the data that is evaluated was made, or where its DataLoader was built."""
+    trained_made: Site | None
+    """Likewise of the training."""
+
+
+@dataclass(frozen=True, slots=True)
 class LabelsSorted(Event):
     """A model was trained on a DataLoader that does not shuffle, and the labels came one class after the other."""
 

@@ -109,10 +109,16 @@ def _part(node: ast.expr, place: Place, scope: Scope) -> Place:
 
 
 def _built_on_the_spot(scopes: list[Scope]) -> Place | None:
-    places = (
-        _loader_in(Place(scope.standing, scope), depth=0) for scope in scopes if isinstance(scope.standing, ast.expr)
-    )
+    places = (_loader_in(Place(node, scope), depth=0) for scope in scopes if (node := _standing(scope)) is not None)
     return next((place for place in places if place is not None), None)
+
+
+def _standing(scope: Scope) -> ast.expr | None:
+    """The expression that a scope stands in; at the end of a loop, what that went through."""
+    if isinstance(scope.standing, ast.expr):
+        return scope.standing
+    loops = (each for each in within(scope.body) if isinstance(each, ast.For))
+    return next((each.iter for each in loops if (each.lineno, each.col_offset) == scope.stands_at), None)
 
 
 def _results(scope: Scope) -> Iterator[str]:

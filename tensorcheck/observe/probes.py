@@ -35,6 +35,7 @@ from tensorcheck.observe.models import ModelProbe
 from tensorcheck.observe.new_layers import NewLayerProbe
 from tensorcheck.observe.number_looks import NumberProbe
 from tensorcheck.observe.optimizers import ModuleZeroGradProbe, OptimizerProbe, ZeroGradProbe, subjects_of
+from tensorcheck.observe.other_scales import OtherScaleProbe
 from tensorcheck.observe.paddings import PaddingProbe
 from tensorcheck.observe.partly_loaded import PartlyLoadedProbe
 from tensorcheck.observe.probe import Probe, Sink
@@ -65,6 +66,7 @@ def all_probes(sink: Sink) -> Iterator[Probe]:
     yield LoaderProbe(sink)
     yield EvaluationProbe(sink)
     yield LeakedSampleProbe(sink)
+    yield OtherScaleProbe(sink)
     yield LabelOrderProbe(sink)
     yield PaddingProbe(sink)
     yield ChangingFieldProbe(sink)

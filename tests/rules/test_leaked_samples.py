@@ -334,3 +334,13 @@ def test_functions_that_build_the_loaders_are_told_the_line_of_the_split(tmp_pat
     answer = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert "of 20 samples of `holding` are in `fitting` as well" in answer.stderr
     assert "script.py:12:15" in answer.stderr
+
+
+def test_loaders_that_are_gone_are_compared_by_their_values() -> None:
+    data = torch.rand(64, 4)
+    model = nn.Linear(4, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    with tensorcheck.watch(model, on_finding=list[Finding]().append) as watch:
+        train(model, loader(TensorDataset(data[:48])), optimizer)
+        evaluate(model, loader(TensorDataset(data[32:])))
+    assert [finding.rule for finding in watch.findings] == ["TCK712"]

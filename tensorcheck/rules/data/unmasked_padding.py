@@ -91,6 +91,7 @@ class UnmaskedPadding(Rule[PaddingSeen | StepTraced]):
     def _finding(self, trace: Trace, padding: PaddingSeen, operation: Operation, value: int) -> Finding:
         all_positions = padding.samples * padding.length
         is_mean = "loss" not in operation.name and "cross_entropy" not in operation.name and operation.name != "kl_div"
+        is_batch_first = trace.values[value].meta.shape[:2] == (padding.samples, padding.length)
         shape, made = trace.values[value].meta.notation, trace.values[operation.outputs[0]].meta.notation
         source = padding.made or _made(trace, padding)
         return self.finding(
@@ -101,7 +102,7 @@ class UnmaskedPadding(Rule[PaddingSeen | StepTraced]):
             site=operation.site,
             module=operation.module or None,
             related=(Related(source, "what is padded"),) if source is not None and source != operation.site else (),
-            help=_OF_A_MEAN if is_mean else _OF_A_LOSS,
+            help=(_OF_A_MEAN if is_batch_first else "") if is_mean else _OF_A_LOSS,
         )
 
 
