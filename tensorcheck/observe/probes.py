@@ -7,6 +7,7 @@ from tensorcheck.observe.backward import BackwardProbe
 from tensorcheck.observe.call_order import CallOrderProbe
 from tensorcheck.observe.changing_fields import ChangingFieldProbe
 from tensorcheck.observe.dropouts import DropoutProbe
+from tensorcheck.observe.dropped_results import DroppedResultProbe
 from tensorcheck.observe.equality_looks import EqualityProbe
 from tensorcheck.observe.evaluations import EvaluationProbe
 from tensorcheck.observe.exponent_looks import ExponentProbe
@@ -74,6 +75,7 @@ def all_probes(sink: Sink) -> Iterator[Probe]:
     yield MetricProbe(sink)
     yield DropoutProbe(sink)
     yield NumberProbe(sink)
+    yield DroppedResultProbe(sink)
     yield ActivationProbe(sink, optimizers)
     yield ZeroProbe(sink)
     yield ExponentProbe(sink)
