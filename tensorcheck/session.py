@@ -144,8 +144,8 @@ class Session:
 
     def adopt(self, model: nn.Module) -> None:
         """Watch one more model, from now until nobody holds it any more."""
-        self._let_go()
         for subject in self._subject_of(model):
+            self._let_go(subject)
             self.subjects.append(subject)
             self._judges.pop(None, None)
             self._judges[subject] = Judge(self._rules)
@@ -164,9 +164,13 @@ class Session:
         if self.finder is not None:
             self.finder.adopt_models_of(optimizer)
 
-    def _let_go(self) -> None:
-        """Forget the models that were adopted and that nobody holds any more."""
-        for subject, probe in [each for each in self._adopted.items() if each[0].model() is None]:
+    def _let_go(self, whole: Subject) -> None:
+        """Forget the adopted models that nobody holds any more, and those that were called before they became parts."""
+        for subject, probe in tuple(self._adopted.items()):
+            model = subject.model()
+            is_part = model is not None and not subject.step and whole.path_of(model) is not None
+            if model is not None and not is_part:
+                continue
             del self._adopted[subject]
             self._probes.pop(probe, ExitStack()).close()
             if subject in self._questions:
@@ -174,7 +178,7 @@ class Session:
             self.subjects.remove(subject)
             self._past = replace(
                 self._past,
-                models=self._past.models + 1,
+                models=self._past.models + (not is_part),
                 steps=max(self._past.steps, subject.step),
                 traced=max(self._past.traced, subject.traced),
             )

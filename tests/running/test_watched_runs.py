@@ -129,6 +129,33 @@ def test_models_are_found_that_were_loaded_or_copied_whole(script: Script) -> No
     assert (script.report["coverage"]["models"], script.report["coverage"]["steps"]) == (2, 1)
 
 
+def test_a_part_that_was_called_before_it_became_one_is_no_model_of_its_own(script: Script) -> None:
+    script.run("""
+        body = nn.Sequential(nn.Linear(4, 3), nn.ReLU())
+        with torch.no_grad():
+            width = body(torch.zeros(1, 4)).size(1)
+        net = nn.Sequential(body, nn.Linear(width, 1))
+        optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+        for _ in range(4):
+            optimizer.zero_grad()
+            net(torch.rand(8, 4)).square().mean().backward()
+            optimizer.step()
+    """)
+    assert (script.report["coverage"]["models"], script.report["coverage"]["steps"]) == (1, 4)
+
+
+def test_a_part_that_was_trained_before_is_a_model_of_its_own(script: Script) -> None:
+    script.run("""
+        body = nn.Linear(4, 3)
+        for build in (lambda: body, lambda: nn.Sequential(body, nn.Linear(3, 1))):
+            net = build()
+            optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+            net(torch.rand(8, 4)).square().mean().backward()
+            optimizer.step()
+    """)
+    assert script.report["coverage"]["models"] == 2
+
+
 def test_models_that_nobody_holds_any_more_are_let_go(script: Script) -> None:
     done = script.run("""
         import gc
