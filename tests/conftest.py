@@ -15,8 +15,14 @@ settings.load_profile("patient")
 # The tests run side by side: more threads in each would only wait for one another. Read when torch is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# Whatever a package could fetch when it is used, no test fetches. Read when the package is imported.
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
 # Scripts of strangers, to be run and not to be imported.
 collect_ignore_glob = ["gallery/*/*.py", "zoo/programs/*.py"]
+
+TOLD = "told"
+"""The property of a test that is printed at the end, though it passed."""
 
 Golden = Callable[[str, str], None]
 
@@ -32,6 +38,15 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
     if not torch.cuda.is_available():
         pytest.skip("there is no real accelerator")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    reports = terminalreporter.getreports("passed")
+    lines = [str(words) for report in reports for name, words in report.user_properties if name == TOLD]
+    if lines:
+        terminalreporter.section("told by tests that passed")
+    for line in sorted(lines):
+        terminalreporter.write_line(line)
 
 
 @pytest.fixture
