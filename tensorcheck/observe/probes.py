@@ -57,6 +57,19 @@ from tensorcheck.observe.zero_looks import ZeroProbe
 def all_probes(sink: Sink) -> Iterator[Probe]:
     """A fresh probe of each kind, and of those that watch one model or one function, one for each."""
     optimizers = FollowedOptimizers(lambda optimizer: subjects_of(sink, optimizer), sink.subjects)
+    yield from _of_gradients(sink, optimizers)
+    yield from _of_data(sink)
+    yield from _of_numbers(sink, optimizers)
+    yield from _of_schedules(sink, optimizers)
+    yield from _of_files(sink)
+    yield CallOrderProbe(sink, optimizers)
+    for subject in sink.subjects:
+        yield ModelProbe(sink, subject)
+    for function in LOSSES:
+        yield LossProbe(sink, function)
+
+
+def _of_gradients(sink: Sink, optimizers: FollowedOptimizers) -> Iterator[Probe]:
     yield OptimizerProbe(sink, optimizers)
     yield ZeroGradProbe(sink, optimizers)
     yield BackwardProbe(sink, optimizers)
@@ -64,6 +77,9 @@ def all_probes(sink: Sink) -> Iterator[Probe]:
     yield LostNumberProbe(sink)
     yield KeptGraphProbe(sink, optimizers)
     yield NewLayerProbe(sink, optimizers)
+
+
+def _of_data(sink: Sink) -> Iterator[Probe]:
     yield LoaderProbe(sink)
     yield EvaluationProbe(sink)
     yield LeakedSampleProbe(sink)
@@ -74,6 +90,9 @@ def all_probes(sink: Sink) -> Iterator[Probe]:
     yield WorkerProbe(sink)
     yield MetricProbe(sink)
     yield DropoutProbe(sink)
+
+
+def _of_numbers(sink: Sink, optimizers: FollowedOptimizers) -> Iterator[Probe]:
     yield NumberProbe(sink)
     yield DroppedResultProbe(sink)
     yield ActivationProbe(sink, optimizers)
@@ -87,6 +106,9 @@ def all_probes(sink: Sink) -> Iterator[Probe]:
     yield HalfGradientProbe(sink)
     yield HalfTotalProbe(sink)
     yield VanishedUpdateProbe(sink, optimizers)
+
+
+def _of_schedules(sink: Sink, optimizers: FollowedOptimizers) -> Iterator[Probe]:
     yield ScalingProbe(sink)
     yield SchedulerProbe(sink, optimizers)
     yield ScheduleProbe(sink, optimizers)
@@ -94,6 +116,9 @@ def all_probes(sink: Sink) -> Iterator[Probe]:
     yield FreezeProbe(sink)
     yield ModuleZeroGradProbe(sink)
     yield ModeProbe(sink)
+
+
+def _of_files(sink: Sink) -> Iterator[Probe]:
     yield KeptWeightsProbe(sink)
     yield PartlyLoadedProbe(sink)
     yield ResumeProbe(sink)
@@ -103,8 +128,3 @@ def all_probes(sink: Sink) -> Iterator[Probe]:
     yield TracedModeProbe(sink)
     yield SavedByRankProbe(sink)
     yield ForeignFileProbe(sink)
-    yield CallOrderProbe(sink, optimizers)
-    for subject in sink.subjects:
-        yield ModelProbe(sink, subject)
-    for function in LOSSES:
-        yield LossProbe(sink, function)
