@@ -16,7 +16,7 @@ from tensorcheck.settings import ALL, Settings
 if TYPE_CHECKING:
     from tensorcheck.catalogue import Entry
 
-KEYS = ("select", "ignore", "severity", "per-path-ignores")
+KEYS = ("select", "ignore", "severity", "per-path-ignores", "budget")
 
 
 class SettingsError(ValueError):
@@ -102,7 +102,20 @@ def settings_from(table: Mapping[str, Any]) -> Settings:
         per_path_ignores=MappingProxyType(
             {pattern: _codes(f"per-path-ignores.{pattern!r}", codes) for pattern, codes in per_path.items()}
         ),
+        budget=checked_budget(table["budget"]) if "budget" in table else None,
     )
+
+
+def checked_budget(value: object) -> float:
+    """The part of a run's time that watching may take; a `SettingsError` says what is no such part.
+
+    >>> checked_budget(0.01)
+    0.01
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1:
+        msg = f"budget is the part of the time that watching may take, such as 0.01, and not {value!r}"
+        raise SettingsError(msg)
+    return float(value)
 
 
 def _mapping(key: str, value: object) -> Mapping[str, Any]:

@@ -27,6 +27,7 @@ from tensorcheck.observe.frames import Sites
 from tensorcheck.observe.freeze_places import FreezePlaces
 from tensorcheck.observe.model_finder import ModelFinder
 from tensorcheck.observe.models import ModelProbe
+from tensorcheck.observe.own_time import OWN_TIME, Budget, timed
 from tensorcheck.observe.passes import Passes
 from tensorcheck.observe.patches import Listener
 from tensorcheck.observe.probe import Probe
@@ -58,12 +59,17 @@ class Session:
     """Owns the probes, the rules and the findings; it is the sink that probes emit into."""
 
     def __init__(self, models: Sequence[nn.Module], options: Options) -> None:
+        self.budget = Budget(options.settings.budget)
+        """What this session may take of the run's time."""
         self._rules = tuple(entry for entry in entries() if options.settings.selects(entry.code))
         self.sites = Sites()
         self._skipped: dict[Skipped, None] = {}
         self.subjects = [subject for model in models for subject in self._subject_of(model)]
         self.tracing = Tracing(
-            self.subjects, lambda error: self.fault("operations", error), fingerprint=options.fingerprint
+            self.subjects,
+            lambda error: self.fault("operations", error),
+            self.budget,
+            fingerprint=options.fingerprint,
         )
         watched: list[Subject] | list[None] = self.subjects or [None]
         self._judges: dict[Subject | None, Judge] = {subject: Judge(self._rules) for subject in watched}
@@ -112,6 +118,7 @@ class Session:
         except Exception as error:  # noqa: BLE001 - an odd model is no reason to stop its training
             self.skip(type(model).__name__, f"its parts can't be listed: {_words(error)}")
 
+    @timed
     def open(self) -> None:
         """Attach every probe that some rule needs; one that can't be attached is skipped, and coverage says so."""
         if self._options.most_steps is not None:
@@ -186,6 +193,8 @@ class Session:
     def close(self) -> None:
         """Leave nothing behind; may be called again."""
         with ExitStack() as every:  # closes them all, also where one raises what `raise_on` asks for
+            every.callback(self.budget.end)
+            every.enter_context(OWN_TIME.running())
             for handles in self._probes.values():
                 every.push(handles)
             self._probes.clear()
@@ -220,6 +229,7 @@ class Session:
             traced=max([self._past.traced, *(subject.traced for subject in self.subjects)]),
             experiments=tuple(self._experiments_made),
             skipped=(*self._skipped, *self._unseen()),
+            cost=self.budget.cost() if max(self.step, self._past.steps) else None,
         )
 
     def _unseen(self) -> Iterator[Skipped]:
@@ -228,6 +238,11 @@ class Session:
             yield Skipped(children, "only the process that was started first is watched")
         if self.subjects and ForwardFinished not in self._seen:
             yield Skipped("forward", "no watched model returned from a call")
+        for what, times in self.budget.left_out.items():
+            if times:
+                yield Skipped(
+                    plural(times, what), f"the budget of {100 * (self.budget.share or 0):g}% of the time was used up"
+                )
         if self.subjects and not max(self.step, self._past.steps):
             yield Skipped("training", "no optimizer that holds a parameter of a watched model stepped")
 
@@ -321,7 +336,7 @@ class Session:
         if BREAKPOINTS.wants(finding):
             self.tracing.suspend()
             try:
-                with torch._C._EnableTorchFunction():  # noqa: SLF001 - some probes have it off while they emit
+                with OWN_TIME.waiting(), torch._C._EnableTorchFunction():  # noqa: SLF001 - some probes have it off while they emit
                     BREAKPOINTS.stop(finding, error)
             finally:
                 self.tracing.resume()

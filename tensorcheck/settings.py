@@ -40,6 +40,8 @@ class Settings:
     """Other severities than the rules' own, by code or the start of one."""
     per_path_ignores: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
     """What is ignored in the files that a pattern matches."""
+    budget: float | None = None
+    """The highest part of a run's time that watching may take; None where that is not limited."""
     root: str = ""
     """The folder of the pyproject.toml, which patterns start from."""
     started_in: str = ""

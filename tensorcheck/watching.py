@@ -21,7 +21,7 @@ from tensorcheck.capsules.wish import CapsuleWish
 from tensorcheck.casting import CastTable, casts
 from tensorcheck.catalogue import with_rules
 from tensorcheck.comparing.recorded import RecordedRun
-from tensorcheck.configuration import read_settings
+from tensorcheck.configuration import checked_budget, read_settings
 from tensorcheck.findings import Finding, Severity
 from tensorcheck.lineage import Step
 from tensorcheck.observe.describe import tensor_meta
@@ -48,6 +48,7 @@ def watch(  # noqa: PLR0913 - each may be left out
     on_finding: OnFinding | None = None,
     raise_on: Literal["info", "warning", "error"] | None = None,
     experiments: bool = True,
+    budget: float | None = None,
     capsule: bool | str | os.PathLike[str] = False,
     fingerprint: bool = False,
 ) -> "Watch":
@@ -61,6 +62,10 @@ def watch(  # noqa: PLR0913 - each may be left out
     copy is asked, with at most four samples, whether the answer for one depends on another. With `experiments` False
     neither is done: what the model's own code writes to a file is written again. After three steps the cost no longer
     depends on the size of the model.
+
+    With `budget`, such as 0.01, all that watching costs is held to that share of the time: what is more than to listen
+    to the model and its steps is done once, and again when enough time has gone by. The report says what was left out,
+    and with or without a budget what it cost.
 
     With `capsule`, the first crash or error of each kind is written to a file that `tensorcheck replay` repeats it
     from: True for a file in the working directory, else a folder or the file.
@@ -86,13 +91,14 @@ def watch(  # noqa: PLR0913 - each may be left out
     models = [target for target in targets if isinstance(target, nn.Module)]
     severity = None if raise_on is None else Severity(raise_on)
     loaders = [loader] if isinstance(loader, DataLoader) else list(loader)
+    settings = settings_here()
     options = Options(
         optimizers=[optimizer] if isinstance(optimizer, Optimizer) else list(optimizer),
         loaders=loaders + [target for target in targets if isinstance(target, DataLoader)],
         on_finding=on_finding or print_finding,
         raise_on=severity,
         experiments=experiments,
-        settings=settings_here(),
+        settings=settings if budget is None else replace(settings, budget=checked_budget(budget)),
         capsule=_wish(wanted=capsule, is_told=on_finding is None),
         fingerprint=fingerprint,
     )

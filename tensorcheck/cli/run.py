@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -98,6 +99,12 @@ def _is_capsule(words: Sequence[str]) -> bool:
     help="Let the script find an accelerator that is not there; it is the CPU, with the accelerator's rules.",
 )
 @click.option("--steps", type=click.IntRange(min=1), metavar="N", help="End the script after so many training steps.")
+@click.option(
+    "--budget",
+    type=click.FloatRange(min=0, max=1, min_open=True),
+    metavar="SHARE",
+    help="Take at most this share of the script's time, such as 0.01, by looking closely more seldom.",
+)
 @click.option("--pdb", is_flag=True, help="Open the debugger at your own line where the script raised.")
 @click.option(
     "--capsule",
@@ -143,6 +150,7 @@ def _options(  # noqa: PLR0913 - the options of the command
     baseline: Path | None,
     write_baseline: Path | None,
     steps: int | None,
+    budget: float | None,
     pdb: bool,
     capsule: Path | None,
     with_weights: bool,
@@ -163,10 +171,11 @@ def _options(  # noqa: PLR0913 - the options of the command
         new_baseline=None if write_baseline is None else _beside_others("--write-baseline", write_baseline.absolute()),
         trace=None if run_dir is None else run_dir.absolute() / TRACE,
     )
+    settings = _settings(select, ignore)
     return RunOptions(
         program=program,
         outputs=outputs,
-        settings=_settings(select, ignore),
+        settings=settings if budget is None else replace(settings, budget=budget),
         fail_on=None if fail_on == "never" else Severity(fail_on),
         steps=steps,
         pdb=pdb,

@@ -23,6 +23,7 @@ from tensorcheck.experiment.copies import CannotCopyError
 from tensorcheck.experiment.isolation import unseen
 from tensorcheck.observe import modes
 from tensorcheck.observe.describe import tensor_meta, tensors_in
+from tensorcheck.observe.own_time import timed
 from tensorcheck.observe.patches import PATCHES, Listener
 from tensorcheck.observe.probe import Probe, Sink
 from tensorcheck.observe.subject import Subject
@@ -60,7 +61,7 @@ class QuestionProbe(Probe):
         for function in (functional.cross_entropy, functional.nll_loss):
             self._handles.enter_context(PATCHES.patch_code(function, _Targets(self)))  # type: ignore[arg-type]  # one is overloaded
         # It stays to the end: an optimizer goes through its hooks while it calls them.
-        handle = register_optimizer_step_post_hook(self._stepped)
+        handle = register_optimizer_step_post_hook(timed(self._stepped))
         handles.enter_context(PATCHES.undo_in_forks(handle.remove))
 
     def before(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -75,7 +76,8 @@ class QuestionProbe(Probe):
     def _wants_call(self) -> bool:
         is_single = self._call is None or self._call.batch == 1
         is_possible = torch.is_grad_enabled() and self.sink.hears_this_thread() and not modes.is_capturing()
-        return self._handles is not None and is_single and self._calls < _CALLS and is_possible
+        is_due = self._handles is not None and is_single and self._calls < _CALLS
+        return is_due and is_possible and self.sink.budget.allows()
 
     def _capture(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         try:
@@ -121,6 +123,8 @@ class QuestionProbe(Probe):
 
     def _about_to_close(self) -> None:
         """No optimizer stepped; where the run broke off, nobody wants to know."""
+        if self._calls == 0 and not self.sink.budget.allows():
+            self.sink.skip(independence.NAME, "there was no budget left for it")
         if self._outputs is not None and not self.is_off and sys.exc_info()[0] is None:
             try:
                 self._ask()

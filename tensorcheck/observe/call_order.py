@@ -20,6 +20,7 @@ from tensorcheck.events.optimizer import OutsiderTrained
 from tensorcheck.observe.call_log import CallLog
 from tensorcheck.observe.clipped import clipped_parameters
 from tensorcheck.observe.followed import FollowedOptimizers
+from tensorcheck.observe.own_time import timed
 from tensorcheck.observe.patches import PATCHES, Listener
 from tensorcheck.observe.probe import Probe, Sink
 
@@ -42,8 +43,8 @@ class CallOrderProbe(Probe):
         """Patch what is followed; the hooks that all optimizers share stay, for they can't be removed from within."""
         handles.callback(self._end)
         for handle in (
-            register_optimizer_step_pre_hook(self._about_to_step),
-            register_optimizer_step_post_hook(self._stepped),
+            register_optimizer_step_pre_hook(timed(self._about_to_step)),
+            register_optimizer_step_post_hook(timed(self._stepped)),
         ):
             handles.enter_context(PATCHES.undo_in_forks(handle.remove))
         for owner, name, part in (

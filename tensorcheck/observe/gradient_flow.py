@@ -32,6 +32,7 @@ from tensorcheck.observe.idle import IdleParameters
 from tensorcheck.observe.lineages import lines_of_loss
 from tensorcheck.observe.loose_tensors import loose_tensors
 from tensorcheck.observe.optimized import optimized_parameters, parameters_of
+from tensorcheck.observe.own_time import timed
 from tensorcheck.observe.patches import PATCHES
 from tensorcheck.observe.probe import Probe, Sink
 from tensorcheck.observe.raw_steps import RawStep, trace_of
@@ -121,7 +122,7 @@ class GradientFlowProbe(Probe):
     def attach(self, handles: ExitStack) -> None:
         """Patch `torch.autograd.backward`, and register the hook that all optimizers share."""
         handles.enter_context(PATCHES.patch_attribute(torch.autograd, "backward", self))
-        handle = register_optimizer_step_pre_hook(self._about_to_step)
+        handle = register_optimizer_step_pre_hook(timed(self._about_to_step))
         handles.enter_context(PATCHES.undo_in_forks(handle.remove))
         handles.callback(self._about_to_close)
 

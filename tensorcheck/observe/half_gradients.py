@@ -13,6 +13,7 @@ from tensorcheck.events.event import Event
 from tensorcheck.events.numeric import HalfUnscaled
 from tensorcheck.observe.heap import living
 from tensorcheck.observe.optimized import parameters_of
+from tensorcheck.observe.own_time import timed
 from tensorcheck.observe.patches import PATCHES
 from tensorcheck.observe.probe import Probe, Sink
 from tensorcheck.observe.raw_steps import RawOperation, RawStep, name_of, operation_of
@@ -39,7 +40,7 @@ class HalfGradientProbe(Probe):
         """Patch `torch.autograd.backward` until the look, and register the hook that all optimizers share."""
         handles.callback(self._patched.close)
         self._patched.enter_context(PATCHES.patch_attribute(torch.autograd, "backward", self))
-        handle = register_optimizer_step_pre_hook(self._about_to_step)
+        handle = register_optimizer_step_pre_hook(timed(self._about_to_step))
         handles.enter_context(PATCHES.undo_in_forks(handle.remove))
 
     def before(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:

@@ -26,6 +26,7 @@ from tensorcheck.observe.entering import scopes_of
 from tensorcheck.observe.followed import FollowedOptimizers
 from tensorcheck.observe.frames import site_of_node, tree_of
 from tensorcheck.observe.holders import is_of_user
+from tensorcheck.observe.own_time import timed
 from tensorcheck.observe.patches import PATCHES
 from tensorcheck.observe.probe import Probe, Sink
 from tensorcheck.observe.scopes import Scope
@@ -60,7 +61,7 @@ class KeptGraphProbe(Probe):
 
     def attach(self, handles: ExitStack) -> None:
         """Register the hook that all optimizers share."""
-        handle = register_optimizer_step_pre_hook(self._about_to_step)
+        handle = register_optimizer_step_pre_hook(timed(self._about_to_step))
         handles.enter_context(PATCHES.undo_in_forks(handle.remove))
 
     def _about_to_step(self, optimizer: Optimizer, args: object, kwargs: object) -> None:  # noqa: ARG002

@@ -9,6 +9,7 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 from tensorcheck.events.event import Event
 from tensorcheck.events.schedule import RateDied, RateSeen
 from tensorcheck.observe.followed import Followed, FollowedOptimizers
+from tensorcheck.observe.own_time import timed
 from tensorcheck.observe.patches import PATCHES
 from tensorcheck.observe.probe import Probe, Sink
 from tensorcheck.sites import Site
@@ -47,7 +48,7 @@ class LearningRateProbe(Probe):
 
     def attach(self, handles: ExitStack) -> None:
         """Register the hook that all optimizers share."""
-        handles.enter_context(PATCHES.undo_in_forks(register_optimizer_step_post_hook(self._stepped).remove))
+        handles.enter_context(PATCHES.undo_in_forks(register_optimizer_step_post_hook(timed(self._stepped)).remove))
         handles.callback(self._about_to_close)
 
     def _stepped(self, optimizer: Optimizer, args: object, kwargs: object) -> None:  # noqa: ARG002

@@ -21,6 +21,7 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 from tensorcheck.events.event import Event
 from tensorcheck.events.numeric import Made, NumbersLost, Where
 from tensorcheck.observe.optimized import parameters_of
+from tensorcheck.observe.own_time import timed
 from tensorcheck.observe.patches import PATCHES
 from tensorcheck.observe.probe import Probe, Sink
 from tensorcheck.observe.raw_steps import RawOperation, RawStep, operation_of
@@ -73,7 +74,7 @@ class LostNumberProbe(Probe):
     def attach(self, handles: ExitStack) -> None:
         """Patch `torch.autograd.backward`, and register the hook that all optimizers share."""
         handles.enter_context(PATCHES.patch_attribute(torch.autograd, "backward", self))
-        handle = register_optimizer_step_pre_hook(self._about_to_step)
+        handle = register_optimizer_step_pre_hook(timed(self._about_to_step))
         handles.enter_context(PATCHES.undo_in_forks(handle.remove))
 
     def before(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:

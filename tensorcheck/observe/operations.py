@@ -21,6 +21,7 @@ from torch.overrides import TorchFunctionMode
 from tensorcheck.modules import ModuleMeta
 from tensorcheck.observe.fingerprinting import Fingerprints, Weights
 from tensorcheck.observe.frames import Sites, user_frame
+from tensorcheck.observe.own_time import OWN_TIME
 from tensorcheck.observe.patches import FILE_NAME_THAT_WARNINGS_SKIP
 from tensorcheck.observe.raw_steps import (
     Change,
@@ -102,6 +103,7 @@ class Recorder(TorchFunctionMode):
             error.__traceback__ = error.__traceback__ and error.__traceback__.tb_next
             raise
         if not self.is_paused and not is_compiling():
+            began = OWN_TIME.begin()
             try:
                 self._record(func, args, kwargs, result)
                 heard = self.hearing.get(func)
@@ -115,6 +117,8 @@ class Recorder(TorchFunctionMode):
             except Exception as fault:  # noqa: BLE001 - a fault of ours never reaches the user
                 self.is_paused = True
                 self._fault(fault)
+            finally:
+                OWN_TIME.end(began)
         return result
 
     @property

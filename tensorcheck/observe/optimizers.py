@@ -29,6 +29,7 @@ from tensorcheck.observe.frames import file_of_caller, user_frame
 from tensorcheck.observe.lineages import Lineages
 from tensorcheck.observe.loaded_modules import LoadedModules
 from tensorcheck.observe.optimized import parameters_of
+from tensorcheck.observe.own_time import timed
 from tensorcheck.observe.patches import PATCHES
 from tensorcheck.observe.probe import Probe, Sink
 from tensorcheck.observe.stack import standing
@@ -58,8 +59,8 @@ class OptimizerProbe(Probe):
         handles.enter_context(PATCHES.patch_attribute(Optimizer, "__init__", self))
         self._loaded.attach(handles)
         for handle in (
-            register_optimizer_step_pre_hook(self._about_to_step),
-            register_optimizer_step_post_hook(self._stepped),
+            register_optimizer_step_pre_hook(timed(self._about_to_step)),
+            register_optimizer_step_post_hook(timed(self._stepped)),
         ):
             handles.enter_context(PATCHES.undo_in_forks(handle.remove))
         handles.callback(self._about_to_close)

@@ -23,6 +23,8 @@ from typing import Any
 from torch.compiler import is_compiling
 from torch.jit._trace import is_tracing
 
+from tensorcheck.observe.own_time import OWN_TIME
+
 FILE_NAME_THAT_WARNINGS_SKIP = "<tensorcheck, as invisible as importlib._bootstrap>"
 _PLACE_OF_TARGET = "the function to call, put here by _code_that_calls"
 
@@ -79,30 +81,30 @@ class _Patch:
     def listen(self, listeners: Sequence[Listener]) -> None:
         """Tell these from now on, and each only what it wants to hear: a step has a dozen calls, and each costs."""
         self.listeners = tuple(listeners)
-        self.before = tuple(one for one in listeners if type(one).before is not Listener.before)
-        self.returned = tuple(one for one in listeners if type(one).returned is not Listener.returned)
-        self.raised = tuple(one for one in listeners if type(one).raised is not Listener.raised)
+        self.before = tuple((one, one.before) for one in listeners if type(one).before is not Listener.before)
+        self.returned = tuple((one, one.returned) for one in listeners if type(one).returned is not Listener.returned)
+        self.raised = tuple((one, one.raised) for one in listeners if type(one).raised is not Listener.raised)
 
 
 def _wrap(patch: _Patch) -> FunctionType:
-    original, is_compiled, tell, hearing = patch.original, is_compiling, _tell, _HEARING
+    original, is_compiled, tell, hearing = patch.original, is_compiling, _tell_all, _HEARING
 
     def wrapper(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - the original's own types
         # Under dynamo the first condition is a constant, so that nothing below it is traced or guarded on.
         if is_compiled() or not patch.listeners or hearing.is_off:
             return original(*args, **kwargs)
         returned, raised = patch.returned, patch.raised
-        for listener in patch.before:
-            tell(listener, listener.before, args, kwargs)
+        if patch.before:
+            tell(patch.before, args, kwargs)
         try:
             result = original(*args, **kwargs)
         except BaseException as error:
             error.__traceback__ = error.__traceback__ and error.__traceback__.tb_next
-            for listener in raised:
-                tell(listener, listener.raised, args, kwargs, error)
+            if raised:
+                tell(raised, args, kwargs, error)
             raise
-        for listener in returned:
-            tell(listener, listener.returned, args, kwargs, result)
+        if returned:
+            tell(returned, args, kwargs, result)
         return result
 
     # What reads a function to compile it (TorchScript) resolves the names in it among its globals.
@@ -111,6 +113,16 @@ def _wrap(patch: _Patch) -> FunctionType:
     twin = FunctionType(code, names, wrapper.__name__, closure=wrapper.__closure__)
     functools.update_wrapper(twin, original)
     return twin
+
+
+def _tell_all(listeners: Sequence[tuple[Listener, Callable[..., None]]], *details: object) -> None:
+    """Tell each; the time that they take is ours."""
+    began = OWN_TIME.begin()
+    try:
+        for listener, what in listeners:
+            _tell(listener, what, *details)
+    finally:
+        OWN_TIME.end(began)
 
 
 def _tell(listener: Listener, what: Callable[..., None], *details: object) -> None:

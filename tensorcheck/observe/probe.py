@@ -12,6 +12,7 @@ from tensorcheck.events.crash import Stage
 from tensorcheck.events.event import Event
 from tensorcheck.observe.drawn import DrawnIndices
 from tensorcheck.observe.frames import Sites
+from tensorcheck.observe.own_time import Budget
 from tensorcheck.observe.passes import Passes
 from tensorcheck.observe.patches import Listener
 from tensorcheck.observe.subject import Subject
@@ -61,6 +62,10 @@ class Sink(Protocol):
     @property
     def tracing(self) -> Tracing:
         """The operations of the traced steps."""
+
+    @property
+    def budget(self) -> Budget:
+        """What this session may take of the run's time."""
 
     @property
     def drawn(self) -> DrawnIndices:

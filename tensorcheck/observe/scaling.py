@@ -21,6 +21,7 @@ from tensorcheck.events.event import Event
 from tensorcheck.events.numeric import ScaledUsed
 from tensorcheck.observe.clipped import clipped_parameters
 from tensorcheck.observe.optimized import parameters_of
+from tensorcheck.observe.own_time import timed
 from tensorcheck.observe.patches import PATCHES, Listener
 from tensorcheck.observe.probe import Probe, Sink
 from tensorcheck.sites import Site
@@ -71,7 +72,7 @@ class ScalingProbe(Probe):
             inner = getattr(function, "__wrapped__", function)  # both are decorated, and imported by name
             if isinstance(inner, FunctionType) and not inner.__code__.co_freevars:
                 self._patched.enter_context(PATCHES.patch_code(inner, _Clipped(self)))
-        handle = register_optimizer_step_pre_hook(self._about_to_step)
+        handle = register_optimizer_step_pre_hook(timed(self._about_to_step))
         handles.enter_context(PATCHES.undo_in_forks(handle.remove))
 
     def before(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ from torch.utils.data import dataloader
 
 from tensorcheck.events.event import Event
 from tensorcheck.observe.optimizers import subjects_of
+from tensorcheck.observe.own_time import timed
 from tensorcheck.observe.patches import PATCHES
 from tensorcheck.observe.probe import Probe, Sink
 
@@ -36,7 +37,7 @@ class StepLimit(Probe):
         """Hear of batches and of steps."""
         iterator = dataloader._BaseDataLoaderIter  # noqa: SLF001 - the base of both iterators
         handles.enter_context(PATCHES.patch_attribute(iterator, "__next__", self))
-        hook = register_optimizer_step_pre_hook(self._about_to_step)
+        hook = register_optimizer_step_pre_hook(timed(self._about_to_step))
         handles.enter_context(PATCHES.undo_in_forks(hook.remove))
 
     def before(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:  # noqa: ARG002

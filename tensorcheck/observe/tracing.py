@@ -20,6 +20,7 @@ from tensorcheck.observe import modes
 from tensorcheck.observe.describe import leaves
 from tensorcheck.observe.frames import Sites
 from tensorcheck.observe.operations import Recorder
+from tensorcheck.observe.own_time import Budget
 from tensorcheck.observe.subject import Subject
 from tensorcheck.trace import Operation, Origin, Trace
 
@@ -29,6 +30,7 @@ WITH_FAST_PATHS = (nn.MultiheadAttention, nn.TransformerEncoderLayer, nn.Transfo
 """What takes another way through its `forward`, with other bits, while a mode is on the stack."""
 MOST_REARMS = 5
 """How often in a run a later step is traced because something new was seen."""
+_TRACED = "traced step"
 
 
 class Tracing:
@@ -39,9 +41,15 @@ class Tracing:
     """
 
     def __init__(
-        self, subjects: Sequence[Subject], fault: Callable[[Exception], None], *, fingerprint: bool = False
+        self,
+        subjects: Sequence[Subject],
+        fault: Callable[[Exception], None],
+        budget: Budget,
+        *,
+        fingerprint: bool = False,
     ) -> None:
         self.recorder = Recorder(self.find, self._faulted, fingerprint=fingerprint)
+        self._budget = budget
         self._fault = fault
         self.handles = ExitStack()
         """What is patched for as long as the trace is open."""
@@ -56,6 +64,8 @@ class Tracing:
         self._is_rearmed = False
         self._wants_rearm = False
         self._rearms = 0
+        self._postponed = 0
+        """How many of the first steps are yet to be traced: there was no budget for them when they came."""
         self._thread = threading.get_ident()
         self._subjects = subjects
         self._running: list[nn.Module] = []
@@ -114,9 +124,15 @@ class Tracing:
         if not self.is_open and self._is_on_stack:
             self._off()
         if (is_new or self._wants_rearm) and self._may_rearm():
-            self._rearm(step)
+            self._rearm_within_budget(step)
         self._wants_rearm = False
         self.is_due = not self.is_open and self._is_on_stack
+
+    def _rearm_within_budget(self, step: int) -> None:
+        if self._budget.allows():
+            self._rearm(step)
+        elif not self.is_open:
+            self._budget.left_out[_TRACED] += 1
 
     def _rearm(self, step: int) -> None:
         """Record the step that is under way from here on; a trace that waits for the next step waits no longer."""
@@ -131,13 +147,11 @@ class Tracing:
             self._go_on()
 
     def _may_rearm(self) -> bool:
+        return self._rearms < MOST_REARMS and self._may_trace()
+
+    def _may_trace(self) -> bool:
         """Modes are of a thread; and what is compiled or captured just now would hold ours."""
-        return (
-            self._rearms < MOST_REARMS
-            and not self._is_ended
-            and self._thread == threading.get_ident()
-            and not modes.is_capturing()
-        )
+        return not self._is_ended and self._thread == threading.get_ident() and not modes.is_capturing()
 
     def cut_before(self, inputs: Sequence[object], sites: Sites) -> Operation | None:
         """Where the first of a module's inputs lost its gradient, if it had one."""
@@ -202,12 +216,26 @@ class Tracing:
         """An optimizer stepped; this is the number of steps now taken."""
         if self.is_open and (self._is_rearmed or step >= TRACED_STEPS):
             self.close()
+        elif self.is_open and not self._budget.allows():
+            self._postponed = TRACED_STEPS - step
+            self._budget.left_out[_TRACED] += self._postponed
+            self.close()
+        elif self._postponed and not self.is_open:
+            self._make_up(step)
         elif self.is_open:
             self.recorder.begin_step(step)
             if self._waits_for_step:
                 self._go_on()
         if self.is_due:
             self.settle(step)
+
+    def _make_up(self, step: int) -> None:
+        """Trace the step that begins now, if there is budget for one that was put off."""
+        if self._may_trace() and self._budget.allows():
+            self._postponed -= 1
+            self._budget.left_out[_TRACED] -= 1
+            self._is_rearmed = True
+            self.open(step)
 
     def _go_on(self) -> None:
         self._waits_for_step = False

@@ -202,6 +202,14 @@ def test_it_ends_after_so_many_steps_with_what_follows_undone(script: Script) ->
     ]["skipped"]
 
 
+def test_a_budget_leaves_closer_looks_out_and_the_report_says_what_it_cost(script: Script) -> None:
+    script.run(BROADCAST + "train()", "--budget", "0.000001", check=1)
+    coverage = script.report["coverage"]
+    assert 0 < coverage["cost"] <= 1
+    assert coverage["traced"] == 1
+    assert {"what": "2 traced steps", "why": "the budget of 0.0001% of the time was used up"} in coverage["skipped"]
+
+
 def test_it_ends_a_loop_without_a_loader_too(script: Script) -> None:
     done = script.run(
         """
