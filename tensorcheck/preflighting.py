@@ -169,7 +169,9 @@ class _Step:
             failure=self._failure,
             stop=self._stop,
         )
-        return Report(replace(watch.report.record, preflight=learned))
+        record = watch.report.record
+        coverage = replace(record.coverage, cost=None)  # all of the time was ours
+        return Report(replace(record, coverage=coverage, preflight=learned))
 
     def _run(self, watch: Watch) -> None:
         try:

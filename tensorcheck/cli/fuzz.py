@@ -50,7 +50,9 @@ def fuzz(  # noqa: PLR0913 - one parameter an option
     train: bool,
     examples: int,
 ) -> None:
-    """Find the smallest input that breaks a model, and print a test of it.
+    """Find the smallest input that breaks a model.
+
+    A test of it is printed.
 
     MODULE:MAKE_MODEL is called without arguments; a class of models will do. The dims of an input are as in shape
     strings: numbers, names, `...`, arithmetic; a name is the same size in all inputs. An input breaks the model where
