@@ -59,7 +59,7 @@ class LazyGroup(click.Group):
     """A group that imports a command only when that command runs.
 
     >>> LazyGroup("tensorcheck").list_commands(click.Context(click.Command("tensorcheck")))
-    ['run', 'train', 'preflight', 'report', 'replay', 'diff', 'rules', 'explain']
+    ['run', 'train', 'preflight', 'fuzz', 'report', 'replay', 'diff', 'rules', 'explain']
     """
 
     def main(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - click's own signature
