@@ -1,6 +1,6 @@
 """What a session is asked to do."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +10,8 @@ from torch.utils.data import DataLoader
 from tensorcheck.capsules.wish import CapsuleWish
 from tensorcheck.findings import Finding, Severity
 from tensorcheck.settings import Settings
+from tensorcheck.sites import Site
+from tensorcheck.specs.spec import TensorSpec
 
 OnFinding = Callable[[Finding], object]
 
@@ -39,5 +41,9 @@ class Options:
     """Whether the values of each traced tensor leave a fingerprint."""
     settings: Settings = field(default_factory=Settings)
     """Which findings are wanted, and how severe they are."""
+    specs: Mapping[str, TensorSpec | str] = field(default_factory=dict)
+    """What is declared of batches and modules."""
+    declared: Site | None = None
+    """Where that was."""
     capsule: CapsuleWish | None = None
     """Whether what fails is written to a file, and where."""

@@ -129,8 +129,18 @@ class Session:
             self._attach(self._freezings)
         for probe in all_probes(self):
             self._attach(probe)
+        if self._options.specs:
+            self._attach_declared()
         for subject in self.subjects:
             self._attach_questions(subject)
+
+    def _attach_declared(self) -> None:
+        """Hold batches and modules to what is declared of them."""
+        from tensorcheck.observe.declared_specs import DeclaredSpecProbe, declared_specs  # noqa: PLC0415 - seldom wanted
+
+        model = self.subjects[0].model() if self.subjects else None
+        declared = declared_specs(self._options.specs, model)
+        self._attach(DeclaredSpecProbe(self, model, declared, self._options.declared))
 
     def _attach_questions(self, subject: Subject) -> None:
         """Let a copy of a model be asked what can't be seen."""

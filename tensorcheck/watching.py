@@ -3,7 +3,7 @@
 import os
 import sys
 import weakref
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -26,6 +26,7 @@ from tensorcheck.findings import Finding, Severity
 from tensorcheck.lineage import Step
 from tensorcheck.observe.describe import tensor_meta
 from tensorcheck.observe.environment import environment
+from tensorcheck.observe.frames import Sites
 from tensorcheck.observe.lineages import lineage_of_argument
 from tensorcheck.observe.modules import shape_rows
 from tensorcheck.options import OnFinding, Options
@@ -34,6 +35,7 @@ from tensorcheck.report import Report
 from tensorcheck.session import Session
 from tensorcheck.settings import Settings
 from tensorcheck.shapes import ShapeTable
+from tensorcheck.specs.spec import TensorSpec
 from tensorcheck.steps import StepSeen, step_seen
 from tensorcheck.trace import Origin, Provenance, Trace, Value
 
@@ -51,6 +53,7 @@ def watch(  # noqa: PLR0913 - each may be left out
     budget: float | None = None,
     capsule: bool | str | os.PathLike[str] = False,
     fingerprint: bool = False,
+    specs: Mapping[str, TensorSpec | str] | None = None,
 ) -> "Watch":
     """Watch models, and what their training loop does with them, in place and until `close` or the end of a `with`.
 
@@ -72,6 +75,12 @@ def watch(  # noqa: PLR0913 - each may be left out
 
     With `fingerprint`, the values of each tensor of the traced steps leave a fingerprint in what `watch.recorded.save`
     writes, which `tensorcheck diff` compares; such a step takes several times as long.
+
+    With `specs`, batches and modules are held to what is declared of them, in every step: `{"batch.0": "batch 1 28 28",
+    "encoder": "batch 64", "head.input": TensorSpec("batch 64", dtype=torch.float32)}`. `batch.1` and `batch.image` are
+    fields of what a DataLoader hands out, `encoder` is what that module returns, `encoder.input` what it is given, and
+    `output.logits` a part of what the model returns. A name is one size within a step. What breaks it is an error,
+    with the samples of the batch.
 
     Which rules are wanted is read from `[tool.tensorcheck]` of the nearest pyproject.toml; a `SettingsError` says what
     in it can't be meant. With `TENSORCHECK=0` in the environment nothing is watched.
@@ -101,8 +110,21 @@ def watch(  # noqa: PLR0913 - each may be left out
         settings=settings if budget is None else replace(settings, budget=checked_budget(budget)),
         capsule=_wish(wanted=capsule, is_told=on_finding is None),
         fingerprint=fingerprint,
+        specs=_checked_specs(specs or {}, models),
+        declared=Sites().here() if specs else None,
     )
     return Watch(Session(models, options), targets)
+
+
+def _checked_specs(
+    specs: Mapping[str, TensorSpec | str], models: Sequence[nn.Module]
+) -> Mapping[str, TensorSpec | str]:
+    """The specs, each of which can be read and is of something that there is."""
+    if specs:
+        from tensorcheck.observe.declared_specs import declared_specs  # noqa: PLC0415 - seldom wanted
+
+        declared_specs(specs, models[0] if models else None)
+    return specs
 
 
 def _wish(*, wanted: bool | str | os.PathLike[str], is_told: bool) -> CapsuleWish | None:

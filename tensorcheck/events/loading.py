@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 from tensorcheck.events.event import Event, Instrument
 from tensorcheck.modules import LoaderMeta
 from tensorcheck.sites import Site
-from tensorcheck.tensors import NamedTensor
+from tensorcheck.tensors import NamedTensor, TensorMeta
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,30 @@ class FieldChanged(Event):
     """Where the dataset or the collate function makes it."""
     site: Site | None
     """The loop."""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchNotFinite(Event):
+    """A loss was lost in a step whose batch holds NaN or infinity."""
+
+    field: str
+    """The expression that reaches it: `batch[0]`."""
+    meta: TensorMeta
+    kinds: tuple[str, ...]
+    """`NaN`, `infinity` or both."""
+    count: int
+    first: tuple[int, ...]
+    """The place of the first of these values."""
+    samples: tuple[int, ...]
+    """The indices of the samples with such values in the dataset; empty where they are not known."""
+    rows: tuple[int, ...]
+    """Their places in the batch."""
+    dataset: str
+    """The class of the dataset."""
+    made: Site | None
+    """Where the dataset makes the field, or where its data were made."""
+    site: Site | None
+    """The call of `backward`."""
 
 
 @dataclass(frozen=True, slots=True)

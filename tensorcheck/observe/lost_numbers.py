@@ -19,7 +19,9 @@ from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from tensorcheck.events.event import Event
+from tensorcheck.events.loading import BatchNotFinite
 from tensorcheck.events.numeric import Made, NumbersLost, Where
+from tensorcheck.observe.lost_batches import LastBatch
 from tensorcheck.observe.optimized import parameters_of
 from tensorcheck.observe.own_time import timed
 from tensorcheck.observe.patches import PATCHES
@@ -58,21 +60,23 @@ class _Profile(NamedTuple):
 class LostNumberProbe(Probe):
     """Looks at a loss before each `backward`, and at gradients before a step where there is reason to."""
 
-    emits: ClassVar[frozenset[type[Event]]] = frozenset({NumbersLost})
+    emits: ClassVar[frozenset[type[Event]]] = frozenset({NumbersLost, BatchNotFinite})
 
     def __init__(self, sink: Sink) -> None:
         super().__init__(sink)
         self._profiles: list[_Profile] = []
         self._deepest = -1
         """How far from a loss a function with an infinite gradient was met; negative where none was."""
-        self._pending: NumbersLost | None = None
+        self._pending: NumbersLost | BatchNotFinite | None = None
         self._is_latest = False
         """Whether it is of the last `backward`."""
         self._has_stepped = False
         self._is_done = False
+        self._batch = LastBatch(sink)
 
     def attach(self, handles: ExitStack) -> None:
-        """Patch `torch.autograd.backward`, and register the hook that all optimizers share."""
+        """Patch `torch.autograd.backward`, hear of batches, and register the hook that all optimizers share."""
+        self._batch.attach(handles)
         handles.enter_context(PATCHES.patch_attribute(torch.autograd, "backward", self))
         handle = register_optimizer_step_pre_hook(timed(self._about_to_step))
         handles.enter_context(PATCHES.undo_in_forks(handle.remove))
@@ -126,6 +130,10 @@ class LostNumberProbe(Probe):
             self._profiles.append(_Profile(kinds, last, raw))
 
     def _forward(self, roots: Sequence[Tensor], nodes: Sequence[AnyNode]) -> None:
+        batch = self._batch.lost()
+        if batch is not None:
+            self._is_latest, self._pending = True, batch
+            return
         culprit = first_not_finite(nodes)
         if culprit is not None:
             self._suspect("forward", culprit, roots, nodes)
@@ -163,7 +171,8 @@ class LostNumberProbe(Probe):
         if suspect is None or self.is_off or self._is_done or not self.sink.hears_this_thread():
             return
         try:
-            if (suspect.where == "forward" and self._is_latest) or _has_lost_gradients(optimizer):
+            is_of_forward = isinstance(suspect, BatchNotFinite) or suspect.where == "forward"
+            if (is_of_forward and self._is_latest) or _has_lost_gradients(optimizer):
                 self._is_done = True
                 self._profiles.clear()
                 self.sink.emit(suspect)
