@@ -19,6 +19,7 @@ from tensorcheck.devices.simulating import simulate_device
 from tensorcheck.experiment.copies import CannotCopyError, Copier, Place
 from tensorcheck.experiment.given_parts import Given, given_of
 from tensorcheck.experiment.memory import MemoryCount
+from tensorcheck.experiment.specified import without_values
 from tensorcheck.experiment.strict_meta import OnMeta, StrictMeta, ValueNeededError, WithoutValues
 from tensorcheck.observe.describe import leaves
 from tensorcheck.observe.frames import Owner, Sites, frames_of, owner_of
@@ -49,8 +50,9 @@ def preflight(
     Forward, loss, backward and optimizer step run on the meta device, made as strict as the CPU: nothing is allocated,
     nothing of the model, of the optimizer or of the data is changed, and 70 billion parameters take seconds. The
     batch is a tensor, a pair `(inputs, target)`, a dictionary of arguments of `forward`, or a DataLoader of these, of
-    which the first batch is taken. Without a loss function a loss is used that the model itself returns (as `.loss`,
-    `["loss"]` or a tensor of one element). The optimizer is one that was built for this model, or a class of them.
+    which the first batch is taken; `TensorSpec("batch 3 h=224 w=224")` stands for a tensor that there is not. Without a
+    loss function a loss is used that the model itself returns (as `.loss`, `["loss"]` or a tensor of one element). The
+    optimizer is one that was built for this model, or a class of them.
 
     With a device, such as `cuda`, which need not be there, the model and the batch are moved to it, and what else the
     step uses has to be there too; without one devices play no part.
@@ -64,7 +66,7 @@ def preflight(
     `1` (Linear) got 784 features but was built for 3136
     """
     place = _accelerator(device)
-    given = given_of(model, batch, has_loss=loss_fn is not None)
+    given = given_of(model, without_values(batch), has_loss=loss_fn is not None)
     state = RandomState.now()
     try:
         step = _Step.copied(model, given, loss_fn)
