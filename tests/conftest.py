@@ -22,13 +22,14 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 collect_ignore_glob = ["gallery/*/*.py", "zoo/programs/*.py"]
 
 TOLD = "told"
-"""The property of a test that is printed at the end, though it passed."""
+"""The property of a test that `--told` prints at the end, though the test passed."""
 
 Golden = Callable[[str, str], None]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="write the golden files anew, to be read in the diff")
+    parser.addoption("--told", action="store_true", help="print at the end what tests that passed measured")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -40,7 +41,9 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip("there is no real accelerator")
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if not config.getoption("--told"):
+        return
     reports = terminalreporter.getreports("passed")
     lines = [str(words) for report in reports for name, words in report.user_properties if name == TOLD]
     if lines:

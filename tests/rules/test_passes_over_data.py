@@ -174,7 +174,7 @@ def test_labels_that_come_class_by_class_are_found(labels: Tensor) -> None:
     ],
 )
 def test_other_orders_are_silent(labels: Tensor) -> None:
-    assert not trained(labels)
+    assert "TCK513" not in [finding.rule for finding in trained(labels)]
 
 
 def test_sorted_labels_that_are_shuffled_or_evaluated_are_silent() -> None:
