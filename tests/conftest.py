@@ -1,8 +1,10 @@
 """What every test can use: golden files, and runs of pytest within the test."""
 
+import gc
 import importlib
 import os
 import pkgutil
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -22,14 +24,14 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 collect_ignore_glob = ["gallery/*/*.py", "zoo/programs/*.py"]
 
 TOLD = "told"
-"""The property of a test that `--told` prints at the end, though the test passed."""
+"""The property of a test that is printed at the end, though the test passed."""
 
 Golden = Callable[[str, str], None]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="write the golden files anew, to be read in the diff")
-    parser.addoption("--told", action="store_true", help="print at the end what tests that passed measured")
+    parser.addoption("--told", action="store_true", help="print what tests measured also where some failed")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -41,9 +43,16 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip("there is no real accelerator")
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    if not config.getoption("--told"):
-        return
+def pytest_runtest_teardown() -> None:
+    """A test that keeps a session in a cycle of references hands it to no other test."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch._C._len_torch_function_stack():
+        gc.collect()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatus: int, config: pytest.Config) -> None:
+    if exitstatus and not config.getoption("--told"):
+        return  # the table would hide what failed
     reports = terminalreporter.getreports("passed")
     lines = [str(words) for report in reports for name, words in report.user_properties if name == TOLD]
     if lines:

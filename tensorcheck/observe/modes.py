@@ -16,6 +16,9 @@ from torch.jit._trace import is_tracing
 from torch.overrides import TorchFunctionMode, _get_current_function_mode_stack, _pop_mode, _push_mode
 from torch.utils._device import DeviceContext
 
+_LEFT: list[TorchFunctionMode] = []
+"""Modes that are done, and are on a stack where they could not be seen when they were to be taken out."""
+
 
 def is_capturing() -> bool:
     """Whether something in this process was compiled, or a trace of PyTorch's own is being made of what runs now."""
@@ -47,6 +50,7 @@ def _something_is_compiled() -> bool:
 
 def insert_at_bottom(mode: TorchFunctionMode) -> None:
     """Put a mode below those of the user."""
+    _take_out_those_left()
     if not _len_torch_function_stack():
         _push_mode(mode)
         return
@@ -67,6 +71,24 @@ def remove(mode: TorchFunctionMode) -> bool:
 
     Inside of a mode's own handler it is not, nor inside what that calls: of ours, that is all that `backward` runs.
     """
+    _take_out_those_left()
+    return _take_out(mode)
+
+
+def remove_later(mode: TorchFunctionMode) -> None:
+    """Take a mode that `remove` did not see out as soon as a mode of ours comes or goes on its thread.
+
+    That is how it is where the garbage collector ends a session within the session's own handler.
+    """
+    if mode not in _LEFT:
+        _LEFT.append(mode)
+
+
+def _take_out_those_left() -> None:
+    _LEFT[:] = [mode for mode in _LEFT if not _take_out(mode)]
+
+
+def _take_out(mode: TorchFunctionMode) -> bool:
     above, is_found = [], False
     for _ in range(_len_torch_function_stack()):
         other = _pop_mode()

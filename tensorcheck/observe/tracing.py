@@ -110,6 +110,8 @@ class Tracing:
         """Record no more for good."""
         self._is_ended = True
         self.close()
+        if self._is_on_stack:
+            modes.remove_later(self.recorder)
 
     def rearm_next_step(self) -> None:
         """Something was found in what is done already: record the next step, or the next call of a model."""

@@ -193,6 +193,30 @@ def test_a_crash_leaves_no_mode() -> None:
     assert torch._C._len_torch_function_stack() == 0
 
 
+class Forgetting(Tensor):
+    """The first operation with it lets go of all models."""
+
+    models: list[nn.Module] = []  # noqa: RUF012 - emptied, and asked in the process that fills it
+
+    @classmethod
+    def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        cls.models.clear()
+        gc.collect()
+        return super().__torch_function__(func, types, args, kwargs or {})  # type: ignore[no-untyped-call]
+
+
+def test_a_session_that_ends_within_an_operation_leaves_no_mode_to_the_next() -> None:
+    Forgetting.models.append(nn.Identity())
+    tensorcheck.watch(Forgetting.models[0])
+    rows = torch.rand(2).as_subclass(Forgetting)
+    assert torch._C._len_torch_function_stack() == 1
+    rows + 1
+    assert not Forgetting.models
+    with tensorcheck.watch(nn.Identity()):
+        assert torch._C._len_torch_function_stack() == 1
+    assert torch._C._len_torch_function_stack() == 0
+
+
 @pytest.mark.parametrize("is_training", [True, False])
 def test_attention_keeps_its_fast_path_and_its_bits(is_training: bool) -> None:  # noqa: FBT001 - a parameter
     torch.manual_seed(0)
