@@ -16,7 +16,7 @@ from tensorcheck.events.event import Event
 from tensorcheck.events.forward import ParametersFrozen
 from tensorcheck.observe.frames import user_frame
 from tensorcheck.observe.patches import PATCHES
-from tensorcheck.observe.probe import Probe
+from tensorcheck.observe.probe import Probe, Sink
 from tensorcheck.observe.subject import Subject
 
 
@@ -24,11 +24,13 @@ class FreezePlaces(Probe):
     """Hears of every parameter that is frozen, whichever way."""
 
     emits: ClassVar[frozenset[type[Event]]] = frozenset({ParametersFrozen})
-    _frozen: dict[int, tuple[weakref.ref[Tensor], CodeType, int]]
+
+    def __init__(self, sink: Sink) -> None:
+        super().__init__(sink)
+        self._frozen: dict[int, tuple[weakref.ref[Tensor], CodeType, int]] = {}
 
     def attach(self, handles: ExitStack) -> None:
         """Patch both methods, and stand in for the attribute."""
-        self._frozen = {}
         for owner in (nn.Module, Tensor):
             handles.enter_context(PATCHES.patch_attribute(owner, "requires_grad_", self))
         nn.Parameter.requires_grad = _heard(self)  # type: ignore[assignment]  # it is a property
